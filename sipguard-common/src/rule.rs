@@ -1,0 +1,129 @@
+//! The one table of rules: what a packet was counted under, and why.
+//!
+//! The number of a rule is its slot in the counter maps, and so part of the
+//! ABI: numbers are never reused and never change. They follow the decision
+//! order, with room for the rules that stand between two present ones.
+
+/// What a rule does with a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The packet goes on to the SIP server.
+    Pass,
+    /// The packet ends here.
+    Drop,
+}
+
+impl Verdict {
+    /// `pass` or `drop`, as shown to users.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Drop => "drop",
+        }
+    }
+}
+
+macro_rules! rules {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $number:literal, $name:literal, $verdict:ident;)+) => {
+        /// A named reason to pass or drop, with a counter of its own.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[repr(u8)]
+        pub enum Rule {
+            $($(#[doc = $doc])+ $variant = $number,)+
+        }
+
+        impl Rule {
+            /// Every rule, in decision order.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// The name that users meet in tables, metrics and configuration.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)+ }
+            }
+
+            /// Whether packets of this rule pass or are dropped.
+            #[must_use]
+            pub const fn verdict(self) -> Verdict {
+                match self { $(Self::$variant => Verdict::$verdict,)+ }
+            }
+
+            /// One line of explanation for operators.
+            #[must_use]
+            pub const fn help(self) -> &'static str {
+                match self { $(Self::$variant => concat!($($doc),+).trim_ascii(),)+ }
+            }
+
+            /// The rule with this number, if there is one.
+            #[must_use]
+            pub const fn from_number(number: u32) -> Option<Self> {
+                match number { $($number => Some(Self::$variant),)+ _ => None }
+            }
+        }
+    };
+}
+
+rules! {
+    /// Not IP, not UDP or TCP, or not for a protected port or address: passed untouched.
+    NotSip = 0, "not_sip", Pass;
+    /// The source is in trusted.toml or was allowed by the operator: passed unread.
+    Trusted = 2, "trusted", Pass;
+    /// The source is in blacklist.toml or was blocked by the operator.
+    Blocked = 6, "blocked", Drop;
+    /// Posture closed: the source is not trusted.
+    Closed = 10, "closed", Drop;
+    /// A later fragment of a datagram: it carries no port, so only the lists judge it.
+    Fragment = 12, "fragment", Pass;
+    /// A keepalive: empty, CR, LF and NUL only, under 12 bytes, STUN, or a configured string.
+    Keepalive = 14, "keepalive", Pass;
+    /// A response (`SIP/2.0 ...`), such as an answer to the server's own probe.
+    Response = 16, "response", Pass;
+    /// A request that matches an entry of signatures.toml.
+    Signature = 18, "signature", Drop;
+    /// An OPTIONS request from a stranger, where the policy says drop.
+    Options = 20, "options", Drop;
+    /// A stranger over the limit of its method class.
+    RateMethod = 26, "rate_method", Drop;
+    /// A stranger over the limit of its source address.
+    RateSource = 28, "rate_source", Drop;
+    /// A stranger's packet that no rule objected to.
+    Stranger = 40, "stranger", Pass;
+    /// A stranger's packet that is no SIP message sipguard can read, within the limit of its source.
+    Unparsed = 42, "unparsed", Pass;
+}
+
+impl Rule {
+    /// The rule's slot in the counter maps.
+    #[must_use]
+    pub const fn number(self) -> u32 {
+        self as u32
+    }
+}
+
+/// Slots for rules in the counter maps. Room for rules to come.
+pub const RULE_SLOTS: usize = 64;
+
+const _: () = {
+    let mut i = 0;
+    while i < Rule::ALL.len() {
+        assert!((Rule::ALL[i] as usize) < RULE_SLOTS);
+        assert!(i == 0 || (Rule::ALL[i - 1] as usize) < (Rule::ALL[i] as usize));
+        i += 1;
+    }
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_find_their_rule_and_names_are_unique() {
+        for (i, rule) in Rule::ALL.iter().enumerate() {
+            assert_eq!(Rule::from_number(rule.number()), Some(*rule));
+            assert!(!rule.help().is_empty() && !rule.help().starts_with(' '));
+            assert!(Rule::ALL[..i].iter().all(|other| other.name() != rule.name()));
+        }
+        assert_eq!(Rule::from_number(63), None);
+    }
+}

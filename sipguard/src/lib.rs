@@ -1,0 +1,1 @@
+//! sipguard in user space. The rooms are described in `docs/design.md`.

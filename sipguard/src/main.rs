@@ -1,0 +1,2 @@
+//! The `sipguard` command.
+fn main() {}

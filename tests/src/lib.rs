@@ -1,0 +1,1 @@
+//! Corpus of packets and helpers of the tests.
