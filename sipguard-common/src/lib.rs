@@ -8,9 +8,12 @@
 pub mod abi;
 pub mod automaton;
 pub mod bucket;
+pub mod decide;
+pub mod frame;
 pub mod message;
 pub mod method;
 pub mod rule;
+pub mod scan;
 
 /// Hides a value's origin from LLVM.
 ///
