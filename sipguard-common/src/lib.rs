@@ -4,6 +4,7 @@
 //! Nothing here touches the kernel. The same functions run inside the XDP
 //! program and, on the host, inside ordinary tests: see `docs/design.md`.
 #![cfg_attr(not(test), no_std)]
+#![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
 
 pub mod abi;
 pub mod automaton;

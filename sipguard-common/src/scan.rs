@@ -18,7 +18,8 @@ pub const PAYLOAD_MAX: u32 = 1472;
 
 /// Written behind the payload: ends every value, line and header, and hides
 /// what an earlier packet left there.
-pub const SEAL: [u8; 16] = *b"\r\n\r\n\r\n\r\n\r\n\r\n\r\n\r\n";
+/// Written twice.
+pub const SEAL: [u8; 8] = *b"\r\n\r\n\r\n\r\n";
 
 const MASK: u32 = 2047;
 const BUFFER: usize = 2048 + 8;
@@ -118,6 +119,45 @@ unsafe fn put(scratch: *mut Scratch, position: u32, byte: u8) {
     // SAFETY: a masked position lies in `bytes`.
     unsafe {
         (&raw mut (*scratch).bytes).cast::<u8>().add(masked(position) as usize).write(byte);
+    }
+}
+
+/// Makes the scratch memory ready for a new payload, empty until [`seal`].
+///
+/// # Safety
+/// `scratch` is valid.
+#[inline(always)]
+pub unsafe fn begin(scratch: *mut Scratch) {
+    // SAFETY: as the caller promises.
+    unsafe {
+        store!(scratch.position = 0);
+        store!(scratch.len = 0);
+        store!(scratch.found = 0);
+        store!(scratch.signature = 0);
+    }
+}
+
+/// Seals the `len` bytes (at most [`PAYLOAD_MAX`]) that were copied to `bytes`.
+///
+/// # Safety
+/// `scratch` is valid.
+#[inline(always)]
+pub unsafe fn seal(scratch: *mut Scratch, len: u32) {
+    // SAFETY: a masked position lies in `bytes`, and the seal of the longest
+    // payload too.
+    unsafe {
+        store!(scratch.len = len);
+        let len = if len > PAYLOAD_MAX { PAYLOAD_MAX } else { len };
+        (&raw mut (*scratch).bytes)
+            .cast::<u8>()
+            .add(masked(len) as usize)
+            .cast::<[u8; 8]>()
+            .write_unaligned(SEAL);
+        (&raw mut (*scratch).bytes)
+            .cast::<u8>()
+            .add(masked(len + 8) as usize)
+            .cast::<[u8; 8]>()
+            .write_unaligned(SEAL);
     }
 }
 
