@@ -1,1 +1,2 @@
 //! Corpus of packets and helpers of the tests.
+pub mod twin;

@@ -27,7 +27,7 @@ pub use self::{
     error::KernelError,
     lists::ListKind,
     object::ProgramInfo,
-    test_run::{Bench, TestKernel, Verdict},
+    test_run::{BenchKernel, TestKernel, Verdict},
 };
 use crate::policy::{Plan, Target};
 

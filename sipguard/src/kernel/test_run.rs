@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use aya::{
     Ebpf,
-    programs::{TestRun as _, TestRunOptions},
+    programs::{TestRun as _, TestRunOptions, TestRunResult},
 };
 use sipguard_common::{abi::Judged, method::Method, rule::Rule};
 
@@ -31,17 +31,38 @@ pub struct Verdict {
     pub passed: bool,
 }
 
-/// Time of one run of the program.
-#[derive(Clone, Copy, Debug)]
-pub struct Bench {
-    pub per_run: Duration,
+/// The program as it protects, clock and all, run over single frames.
+pub struct BenchKernel {
+    kernel: Kernel,
+}
+
+impl BenchKernel {
+    /// Loads program and maps as for protection.
+    ///
+    /// # Errors
+    /// Where rights or kernel features are missing.
+    pub fn load() -> Result<Self, KernelError> {
+        Ok(Self { kernel: Kernel::load()? })
+    }
+
+    /// The lists, policy and counters of this load.
+    pub fn kernel(&mut self) -> &mut Kernel {
+        &mut self.kernel
+    }
+
+    /// Runs the program `repeat` times over one frame, on the CPU of the
+    /// calling thread; gives the mean time of one run, in whole nanoseconds.
+    ///
+    /// # Errors
+    /// Where the kernel refuses the run.
+    pub fn run(&mut self, frame: &[u8], repeat: u32) -> Result<Duration, KernelError> {
+        Ok(test_run(&mut self.kernel, frame, repeat)?.duration)
+    }
 }
 
 const XDP_DROP: u32 = 1;
 const XDP_PASS: u32 = 2;
 
-/// The smallest frame that BPF_PROG_TEST_RUN takes.
-pub const MIN_FRAME: usize = 14;
 
 impl TestKernel {
     /// Loads program and maps for tests.
@@ -76,12 +97,12 @@ impl TestKernel {
         self.clock.set(0, nanoseconds, 0).map_err(KernelError::map("setting the test clock"))
     }
 
-    /// Judges one frame of at least [`MIN_FRAME`] bytes.
+    /// Judges one frame of at least 14 bytes (BPF_PROG_TEST_RUN takes no shorter one).
     ///
     /// # Errors
     /// Where the kernel refuses the run.
     pub fn run(&mut self, frame: &[u8]) -> Result<Verdict, KernelError> {
-        let returned = self.test_run(frame, 1)?.return_value;
+        let returned = test_run(&mut self.kernel, frame, 1)?.return_value;
         let judged = self.judged.get(&0, 0).map_err(KernelError::map("reading the outcome"))?;
         Ok(Verdict {
             rule: Rule::from_number(judged.rule).ok_or(KernelError::Missing {
@@ -97,24 +118,16 @@ impl TestKernel {
             },
         })
     }
+}
 
-    /// Runs the program `repeat` times over one frame, on one CPU.
-    ///
-    /// # Errors
-    /// Where the kernel refuses the run.
-    pub fn bench(&mut self, frame: &[u8], repeat: u32) -> Result<Bench, KernelError> {
-        Ok(Bench { per_run: self.test_run(frame, repeat)?.duration })
-    }
-
-    fn test_run(
-        &mut self,
-        frame: &[u8],
-        repeat: u32,
-    ) -> Result<aya::programs::TestRunResult, KernelError> {
-        let program = object::ingress(&mut self.kernel.ebpf)?;
-        let mut options = TestRunOptions::new();
-        options.data_in = Some(frame);
-        options.repeat = repeat;
-        program.test_run(options).map_err(KernelError::program("running the program"))
-    }
+fn test_run(
+    kernel: &mut Kernel,
+    frame: &[u8],
+    repeat: u32,
+) -> Result<TestRunResult, KernelError> {
+    let program = object::ingress(&mut kernel.ebpf)?;
+    let mut options = TestRunOptions::new();
+    options.data_in = Some(frame);
+    options.repeat = repeat;
+    program.test_run(options).map_err(KernelError::program("running the program"))
 }

@@ -261,18 +261,23 @@ fn too_many_states_are_refused_and_counted() {
 /// Accepting states may lie beyond the table, where no row is.
 #[test]
 fn accepting_states_beyond_the_table_still_accept() {
-    let mut signatures: Vec<Signature> = many(2010, Match::Prefix);
-    // Fill up to the last row.
-    let mut automaton = compiled(&signatures);
-    while automaton.size.states < (TABLE_LEN >> 6) - 12 {
-        let next = many(signatures.len() + 1, Match::Prefix).pop();
-        signatures.extend(next);
-        automaton = compiled(&signatures);
+    // 26 letters, the colon and the four fixed classes make rows of 32. Each
+    // byte of a prefix but its last makes a state, besides the first five.
+    let full = TABLE_LEN >> 5;
+    let each = (full - 5) / 26;
+    let rest = (full - 5) % 26;
+    let mut signatures: Vec<Signature> =
+        ('a'..='z').map(|letter| prefix(&letter.to_string().repeat(each + 1))).collect();
+    signatures[25].text.push_str(&"z".repeat(rest));
+    let automaton = compiled(&signatures);
+    assert_eq!(automaton.size.states, full);
+    for (index, signature) in signatures.iter().enumerate() {
+        assert_eq!(automaton.value(&signature.text), Some(index));
     }
-    let last = signatures.len() - 1;
-    let table = &automaton.plan.policy.automaton;
-    assert!((table.accept_from as usize + last) << table.shift > TABLE_LEN);
-    assert_eq!(automaton.value(&signatures[last].text), Some(last));
+    signatures[0].text.push('a');
+    let mut plan = Plan::default();
+    let error = compile(&signatures, &mut plan.policy.automaton);
+    assert_eq!(error, Err(TooLarge { needed: full + 1, available: full }));
 }
 
 fn any_text() -> impl Strategy<Value = String> {
