@@ -38,6 +38,11 @@ impl<'a> Twin<'a> {
         self.now_ns = now_ns;
     }
 
+    /// Sets the buckets of a stranger.
+    pub fn set_source(&mut self, address: Address, state: Source) {
+        self.strangers.insert(source_key(address, self.plan.policy.source_mask), state);
+    }
+
     /// Judges one frame.
     pub fn run(&mut self, frame: &[u8]) -> Judgement {
         self.judge(frame).unwrap_or(Judgement::of(Rule::NotSip))

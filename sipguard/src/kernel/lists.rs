@@ -370,6 +370,22 @@ impl Lists {
         done
     }
 
+    /// When the kernel's entry for a blocked network ends; 0 is never.
+    pub(super) fn blocked_until(&self, net: IpNet) -> Result<Option<u64>, KernelError> {
+        let target = Target { net, port: None };
+        let (key, bits) = key(target);
+        let entry = if target.is_address() {
+            self.blocked.exact.get(&key, 0)
+        } else {
+            self.blocked.prefix.get(&Key::new(bits, key), 0)
+        };
+        match entry {
+            Ok(entry) => Ok(Some(entry.expires_ns)),
+            Err(MapError::KeyNotFound) => Ok(None),
+            Err(error) => Err(KernelError::map("reading a list")(error)),
+        }
+    }
+
     /// Removes one entry of the operator.
     pub(super) fn delete(
         &mut self,

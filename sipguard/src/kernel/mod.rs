@@ -151,8 +151,8 @@ impl Kernel {
     ///
     /// # Errors
     /// Where the kernel does not tell.
-    pub fn program_info(&mut self) -> Result<ProgramInfo, KernelError> {
-        object::info(&mut self.ebpf)
+    pub fn program_info(&self) -> Result<ProgramInfo, KernelError> {
+        object::info(&self.ebpf)
     }
 }
 

@@ -37,6 +37,12 @@ pub(super) fn ingress(ebpf: &mut Ebpf) -> Result<&mut Xdp, KernelError> {
     ebpf.program_mut(INGRESS).ok_or_else(missing)?.try_into().map_err(|_| missing())
 }
 
+/// The ingress program, to run and not to change.
+pub(super) fn ingress_ref(ebpf: &Ebpf) -> Result<&Xdp, KernelError> {
+    let missing = || KernelError::Missing { what: "program", name: INGRESS };
+    ebpf.program(INGRESS).ok_or_else(missing)?.try_into().map_err(|_| missing())
+}
+
 /// How large the loaded program is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProgramInfo {
@@ -48,9 +54,9 @@ pub struct ProgramInfo {
     pub jited_bytes: u32,
 }
 
-pub(super) fn info(ebpf: &mut Ebpf) -> Result<ProgramInfo, KernelError> {
+pub(super) fn info(ebpf: &Ebpf) -> Result<ProgramInfo, KernelError> {
     let info =
-        ingress(ebpf)?.info().map_err(KernelError::program("reading the program's sizes"))?;
+        ingress_ref(ebpf)?.info().map_err(KernelError::program("reading the program's sizes"))?;
     Ok(ProgramInfo {
         verified_instructions: info.verified_instruction_count().unwrap_or(0),
         translated_bytes: info.size_translated().unwrap_or(0),

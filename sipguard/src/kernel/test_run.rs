@@ -5,9 +5,15 @@ use std::time::Duration;
 
 use aya::{
     Ebpf,
+    maps::{HashMap, MapData},
     programs::{TestRun as _, TestRunOptions, TestRunResult},
 };
-use sipguard_common::{abi::Judged, method::Method, rule::Rule};
+use ipnet::IpNet;
+use sipguard_common::{
+    abi::{Address, Judged, Source, source_key},
+    method::Method,
+    rule::Rule,
+};
 
 use super::{ArrayMap, Kernel, KernelError, object, typed};
 use crate::policy::Plan;
@@ -17,6 +23,7 @@ pub struct TestKernel {
     kernel: Kernel,
     clock: ArrayMap<u64>,
     judged: ArrayMap<Judged>,
+    strangers: HashMap<MapData, Address, Source>,
 }
 
 /// What the program did with one frame.
@@ -55,8 +62,17 @@ impl BenchKernel {
     ///
     /// # Errors
     /// Where the kernel refuses the run.
-    pub fn run(&mut self, frame: &[u8], repeat: u32) -> Result<Duration, KernelError> {
-        Ok(test_run(&mut self.kernel, frame, repeat)?.duration)
+    pub fn run(&self, frame: &[u8], repeat: u32) -> Result<Duration, KernelError> {
+        Ok(test_run(&self.kernel, frame, repeat)?.duration)
+    }
+
+    /// Packets counted under a rule so far, on all interfaces and CPUs.
+    ///
+    /// # Errors
+    /// Where the kernel refuses.
+    pub fn counted(&self, rule: Rule) -> Result<u64, KernelError> {
+        let interfaces = self.kernel.counters()?;
+        Ok(interfaces.iter().map(|each| each.counters.rules[rule as usize].packets).sum())
     }
 }
 
@@ -73,7 +89,8 @@ impl TestKernel {
         let mut ebpf: Ebpf = object::load(object::Purpose::Test)?;
         let clock = typed(&mut ebpf, "CLOCK")?;
         let judged = typed(&mut ebpf, "JUDGED")?;
-        Ok(Self { kernel: Kernel::from_object(ebpf)?, clock, judged })
+        let strangers = typed(&mut ebpf, "STRANGERS")?;
+        Ok(Self { kernel: Kernel::from_object(ebpf)?, clock, judged, strangers })
     }
 
     /// The lists, policy and counters of this load.
@@ -97,12 +114,48 @@ impl TestKernel {
         self.clock.set(0, nanoseconds, 0).map_err(KernelError::map("setting the test clock"))
     }
 
+    /// Sets the buckets of a stranger. `mask` is the policy's.
+    ///
+    /// # Errors
+    /// Where the kernel refuses.
+    pub fn set_source(
+        &mut self,
+        address: Address,
+        mask: [u64; 2],
+        state: Source,
+    ) -> Result<(), KernelError> {
+        self.strangers
+            .insert(source_key(address, mask), state, 0)
+            .map_err(KernelError::map("setting a source's buckets"))
+    }
+
+    /// Forgets every stranger.
+    ///
+    /// # Errors
+    /// Where the kernel refuses.
+    pub fn forget_sources(&mut self) -> Result<(), KernelError> {
+        let sources: Result<Vec<_>, _> = self.strangers.keys().collect();
+        sources
+            .and_then(|sources| {
+                sources.iter().try_for_each(|source| self.strangers.remove(source))
+            })
+            .map_err(KernelError::map("forgetting sources"))
+    }
+
+    /// When the kernel's entry for a blocked network ends; 0 is never.
+    ///
+    /// # Errors
+    /// Where the kernel refuses.
+    pub fn blocked_until(&self, net: IpNet) -> Result<Option<u64>, KernelError> {
+        self.kernel.lists.blocked_until(net)
+    }
+
     /// Judges one frame of at least 14 bytes (BPF_PROG_TEST_RUN takes no shorter one).
     ///
     /// # Errors
     /// Where the kernel refuses the run.
     pub fn run(&mut self, frame: &[u8]) -> Result<Verdict, KernelError> {
-        let returned = test_run(&mut self.kernel, frame, 1)?.return_value;
+        let returned = test_run(&self.kernel, frame, 1)?.return_value;
         let judged = self.judged.get(&0, 0).map_err(KernelError::map("reading the outcome"))?;
         Ok(Verdict {
             rule: Rule::from_number(judged.rule).ok_or(KernelError::Missing {
@@ -120,12 +173,8 @@ impl TestKernel {
     }
 }
 
-fn test_run(
-    kernel: &mut Kernel,
-    frame: &[u8],
-    repeat: u32,
-) -> Result<TestRunResult, KernelError> {
-    let program = object::ingress(&mut kernel.ebpf)?;
+fn test_run(kernel: &Kernel, frame: &[u8], repeat: u32) -> Result<TestRunResult, KernelError> {
+    let program = object::ingress_ref(&kernel.ebpf)?;
     let mut options = TestRunOptions::new();
     options.data_in = Some(frame);
     options.repeat = repeat;
