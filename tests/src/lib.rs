@@ -1,2 +1,3 @@
 //! Corpus of packets and helpers of the tests.
+pub mod rig;
 pub mod twin;

@@ -1,0 +1,225 @@
+//! sipguard itself, as its users start it.
+
+use std::{
+    ffi::OsStr,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, ensure};
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+use super::{
+    lab::Lab,
+    policy::{Folder, Policy},
+    process::{self, Finished, Process},
+    tool::Tool,
+    wait,
+};
+
+/// How long it may take to start, to stop, or to do a command.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The line on stdout by which it says that the protection is on.
+const PROTECTING: &str = "sipguard: protecting ";
+
+/// A running daemon in the server's namespace.
+#[derive(Debug)]
+pub struct Sipguard<'a> {
+    lab: &'a Lab,
+    process: Process,
+    folder: Folder,
+    socket: PathBuf,
+    announcement: String,
+}
+
+impl<'a> Sipguard<'a> {
+    /// Starts it with `run` and these arguments, and waits until it says that
+    /// the protection is on.
+    ///
+    /// # Errors
+    /// Where it does not say so.
+    pub fn start(lab: &'a Lab, policy: &Policy, arguments: &[&str]) -> Result<Self> {
+        let (folder, socket) = (folder(lab)?, lab.folder().join("control.sock"));
+        policy.write(&folder)?;
+        let process = Process::start(&mut run(lab, &folder, &socket, arguments)?)?;
+        let announcement = process
+            .stdout()
+            .line(PATIENCE, |line| line.starts_with(PROTECTING))
+            .with_context(|| format!("sipguard said: {}", process.stderr().text()))?;
+        Ok(Self { lab, process, folder, socket, announcement })
+    }
+
+    /// Runs it where it is expected not to start.
+    ///
+    /// # Errors
+    /// Where it has not ended in time.
+    pub fn fails_to_start(lab: &Lab, policy: &Policy, arguments: &[&str]) -> Result<Finished> {
+        let folder = folder(lab)?;
+        policy.write(&folder)?;
+        let socket = lab.folder().join("other.sock");
+        process::run(&mut run(lab, &folder, &socket, arguments)?, PATIENCE)
+    }
+
+    /// The line by which it said that the protection is on.
+    #[must_use]
+    pub fn announcement(&self) -> &str {
+        &self.announcement
+    }
+
+    /// What it has said on stderr so far.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.process.stderr().text()
+    }
+
+    /// All that it has printed so far, as it came.
+    #[must_use]
+    pub fn output(&self) -> Vec<u8> {
+        [self.process.stdout().bytes(), self.process.stderr().bytes()].concat()
+    }
+
+    /// Its configuration directory.
+    #[must_use]
+    pub fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
+    /// Its control socket.
+    #[must_use]
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    /// Runs a command of the command line against it.
+    ///
+    /// # Errors
+    /// Where it has not ended in time.
+    pub fn command(&self, arguments: &[&str]) -> Result<Finished> {
+        process::run(&mut client(self.lab, &self.socket, arguments)?, PATIENCE)
+    }
+
+    /// What a command prints as JSON.
+    ///
+    /// # Errors
+    /// Where it fails.
+    pub fn json(&self, arguments: &[&str]) -> Result<Value> {
+        let answer = self.command(arguments)?.success()?;
+        serde_json::from_slice(&answer.stdout).with_context(|| format!("no JSON:\n{answer}"))
+    }
+
+    /// The counters.
+    ///
+    /// # Errors
+    /// Where `stats --json` fails.
+    pub fn stats(&self) -> Result<Stats> {
+        Ok(Stats(self.json(&["stats", "--json"])?))
+    }
+
+    /// Sends SIGHUP and waits until the reload has ended, well or not; returns
+    /// whether it went well, and what it says.
+    ///
+    /// # Errors
+    /// Where it does not end in time.
+    pub fn hang_up(&self) -> Result<(bool, String)> {
+        let last = |status: &Value| status["reload"]["at"].as_str().map(str::to_owned);
+        let before = last(&self.json(&["status", "--json"])?);
+        self.process.signal(Signal::SIGHUP)?;
+        wait::until("the end of the reload", PATIENCE, || {
+            let status = self.json(&["status", "--json"])?;
+            if last(&status) == before {
+                return Ok(None);
+            }
+            let reload = &status["reload"];
+            let ok = reload["ok"].as_bool().context("no reload.ok")?;
+            Ok(Some((ok, reload["message"].as_str().unwrap_or_default().to_owned())))
+        })
+    }
+
+    /// Stops it with SIGTERM.
+    ///
+    /// # Errors
+    /// Where it does not stop in time.
+    pub fn stop(self) -> Result<Finished> {
+        self.process.signal(Signal::SIGTERM)?;
+        self.process.finish(PATIENCE)
+    }
+}
+
+/// The answer to `stats --json`.
+#[derive(Clone, Debug)]
+pub struct Stats(pub Value);
+
+impl Stats {
+    /// Packets counted under a rule.
+    ///
+    /// # Errors
+    /// Where there is no such rule.
+    pub fn packets(&self, rule: &str) -> Result<u64> {
+        let found = self.rules()?.iter().find(|one| one["rule"] == rule);
+        let found = found.with_context(|| format!("no rule {rule} in {}", self.0))?;
+        found["packets"].as_u64().context("packets is no number")
+    }
+
+    /// Packets counted under a rule at one interface.
+    ///
+    /// # Errors
+    /// Where there is no such rule or interface.
+    pub fn packets_at(&self, rule: &str, interface: &str) -> Result<u64> {
+        let of = |value: &Value, key: &str, name: &str| value[key] == name;
+        let found = self.rules()?.iter().find(|one| of(one, "rule", rule));
+        let all = found.and_then(|one| one["per_interface"].as_array());
+        let one = all.and_then(|all| all.iter().find(|one| of(one, "name", interface)));
+        let one = one.with_context(|| format!("no {rule} at {interface} in {}", self.0))?;
+        one["packets"].as_u64().context("packets is no number")
+    }
+
+    /// Packets counted under all rules together.
+    ///
+    /// # Errors
+    /// Where a number is missing.
+    pub fn sum(&self) -> Result<u64> {
+        let packets = |one: &Value| one["packets"].as_u64().context("packets is no number");
+        self.rules()?.iter().map(packets).sum()
+    }
+
+    /// The rules, each as an object.
+    ///
+    /// # Errors
+    /// Where there are none.
+    pub fn rules(&self) -> Result<&Vec<Value>> {
+        let rules = self.0["rules"].as_array().context("no rules")?;
+        ensure!(!rules.is_empty(), "no rules");
+        Ok(rules)
+    }
+}
+
+/// A command of the command line for a daemon at `socket`, if there is one.
+///
+/// # Errors
+/// Where the binary is missing.
+pub fn client(lab: &Lab, socket: &Path, arguments: &[&str]) -> Result<Command> {
+    let mut command = lab.server().command(Tool::Sipguard.path()?)?;
+    command.arg("--socket").arg(socket).args(arguments);
+    forget_settings(&mut command);
+    Ok(command)
+}
+
+fn run(lab: &Lab, folder: &Folder, socket: &Path, arguments: &[&str]) -> Result<Command> {
+    let mut command = client(lab, socket, &["run"])?;
+    command.arg("--config").arg(folder.path()).args(arguments);
+    Ok(command)
+}
+
+fn folder(lab: &Lab) -> Result<Folder> {
+    Folder::new(lab.folder().join("config"))
+}
+
+/// What the caller's environment says about sipguard is for other daemons.
+fn forget_settings(command: &mut Command) {
+    for name in ["SIPGUARD_SOCKET", "RUST_LOG"] {
+        command.env_remove(OsStr::new(name));
+    }
+}

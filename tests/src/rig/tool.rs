@@ -1,0 +1,98 @@
+//! What the tests need from the machine, and where it is.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result};
+use nix::unistd::geteuid;
+
+/// A program that tests run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tool {
+    Curl,
+    Ip,
+    Kamailio,
+    Setpriv,
+    Sipp,
+    Sipsak,
+    /// The Python that has sipvicious.
+    Sipvicious,
+    Sipguard,
+    Unshare,
+}
+
+impl Tool {
+    /// Where it is, if it is there.
+    #[must_use]
+    pub fn find(self) -> Option<PathBuf> {
+        let path = match self {
+            Self::Curl => return on_path("curl"),
+            Self::Ip => return on_path("ip"),
+            Self::Kamailio => return on_path("kamailio"),
+            Self::Setpriv => return on_path("setpriv"),
+            Self::Sipp => return on_path("sipp"),
+            Self::Sipsak => return on_path("sipsak"),
+            Self::Unshare => return on_path("unshare"),
+            Self::Sipvicious => {
+                let tools = env::var_os("SIPGUARD_TOOLS")
+                    .map_or_else(|| root().join("target/tools"), PathBuf::from);
+                tools.join("sipvicious/bin/python")
+            }
+            Self::Sipguard => env::var_os("SIPGUARD_BIN")
+                .map_or_else(|| root().join("target/release/sipguard"), PathBuf::from),
+        };
+        path.is_file().then_some(path)
+    }
+
+    /// Where it is.
+    ///
+    /// # Errors
+    /// Where it is not there.
+    pub fn path(self) -> Result<PathBuf> {
+        self.find().with_context(|| format!("{self:?} is missing: {}", self.remedy()))
+    }
+
+    fn remedy(self) -> &'static str {
+        match self {
+            Self::Sipguard => "run `cargo xtask build`",
+            _ => "run `cargo xtask test`, which installs what it needs",
+        }
+    }
+}
+
+/// Whether a test that needs root and these tools can run here. Where it
+/// cannot, says so in the line by which it then counts as skipped.
+#[must_use]
+pub fn can_run(tools: &[Tool]) -> bool {
+    let reason = match tools.iter().find(|tool| tool.find().is_none()) {
+        _ if !geteuid().is_root() => "needs root".to_owned(),
+        Some(missing) => format!("{missing:?} is missing: {}", missing.remedy()),
+        None => return true,
+    };
+    eprintln!("SKIPPED: {reason}");
+    false
+}
+
+/// The work tree.
+#[must_use]
+pub fn root() -> PathBuf {
+    env::var_os("SIPGUARD_ROOT")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join(".."), PathBuf::from)
+}
+
+/// A file of tests/fixtures.
+#[must_use]
+pub fn fixture(name: &str) -> PathBuf {
+    root().join("tests/fixtures").join(name)
+}
+
+/// Also in the system's folders, which a user's PATH may lack.
+fn on_path(name: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path)
+        .chain(["/usr/sbin", "/usr/bin", "/sbin", "/bin"].map(PathBuf::from))
+        .map(|folder| folder.join(name))
+        .find(|candidate| candidate.is_file())
+}
