@@ -72,8 +72,7 @@ fn f07_classes_and_sources_have_buckets_of_their_own() {
     kernel.apply(&plan_with(policy)).expect("a policy");
     kernel.set_clock(S).expect("a clock");
     let mut rule = |method: &str, source: &str, destination: &str| {
-        let frame =
-            Packet::udp(source, destination).payload(request(method).build()).build();
+        let frame = Packet::udp(source, destination).payload(request(method).build()).build();
         kernel.run(&frame).expect("a run").rule
     };
     let (a, b, server) = ("198.51.100.7:5061", "198.51.100.8:5061", "203.0.113.1:5060");

@@ -11,8 +11,7 @@ use tests::rig::{
     tool::{Tool, can_run},
 };
 
-const TOOLS: &[Tool] =
-    &[Tool::Ip, Tool::Unshare, Tool::Kamailio, Tool::Sipp, Tool::Sipguard];
+const TOOLS: &[Tool] = &[Tool::Ip, Tool::Unshare, Tool::Kamailio, Tool::Sipp, Tool::Sipguard];
 
 /// The same scan without and with sipguard; `rule` is what must have dropped it.
 fn is_blinded(scan: Scan<'_>, tool: Tool, rule: &str) -> Result<()> {

@@ -108,9 +108,8 @@ fn load() -> Result<OwnedFd> {
 fn bpf<T>(command: libc::c_long, attributes: &T) -> io::Result<OwnedFd> {
     // SAFETY: `attributes` is the beginning of `union bpf_attr` for this command
     // with its size beside it, and what it points to lives as long.
-    let result = unsafe {
-        libc::syscall(libc::SYS_bpf, command, &raw const *attributes, size_of::<T>())
-    };
+    let result =
+        unsafe { libc::syscall(libc::SYS_bpf, command, &raw const *attributes, size_of::<T>()) };
     match i32::try_from(result) {
         // SAFETY: a new descriptor, which nobody else knows.
         Ok(fd @ 0..) => Ok(unsafe { OwnedFd::from_raw_fd(fd) }),

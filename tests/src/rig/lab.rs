@@ -1,8 +1,9 @@
 //! Two namespaces with a wire between them.
 
 use std::{
-    fs,
+    fs::{self, Permissions},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    os::unix::fs::PermissionsExt as _,
     path::Path,
     time::Duration,
 };
@@ -43,6 +44,9 @@ pub const STRANGER_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 2, 0, 0,
 
 /// Time limit of one call of `ip`.
 const IP_LIMIT: Duration = Duration::from_secs(20);
+
+/// From linux/if_link.h.
+const XDP_ATTACHED_DRV: u64 = 1;
 
 /// The largest MTU of a veth.
 const LARGEST_MTU: u32 = 65_535;
@@ -98,19 +102,34 @@ impl Lab {
     /// # Errors
     /// Where the kernel or `ip` refuses.
     pub fn new() -> Result<Self> {
-        let lab = Self {
-            outside: Namespace::new()?,
-            server: Namespace::new()?,
-            folder: TempDir::with_prefix("sipguard-lab-").context("cannot make a folder")?,
-        };
+        let folder = TempDir::with_prefix("sipguard-lab-").context("cannot make a folder")?;
+        // Other users are in there in some tests.
+        fs::set_permissions(folder.path(), Permissions::from_mode(0o755))?;
+        let lab = Self { outside: Namespace::new()?, server: Namespace::new()?, folder };
         for namespace in [&lab.outside, &lab.server] {
             quieten(namespace)?;
             ip(namespace, &["link", "set", "dev", "lo", "up"])?;
         }
         lab.add_wire(&FIRST)?;
         // Strangers by default, for tools that let the kernel choose.
-        lab.ip_outside(&["route", "replace", "203.0.113.0/25", "dev", FIRST.far, "src", "198.51.100.7"])?;
-        lab.ip_outside(&["route", "replace", "2001:db8:1::/64", "dev", FIRST.far, "src", "2001:db8:2::7"])?;
+        lab.ip_outside(&[
+            "route",
+            "replace",
+            "203.0.113.0/25",
+            "dev",
+            FIRST.far,
+            "src",
+            "198.51.100.7",
+        ])?;
+        lab.ip_outside(&[
+            "route",
+            "replace",
+            "2001:db8:1::/64",
+            "dev",
+            FIRST.far,
+            "src",
+            "2001:db8:2::7",
+        ])?;
         lab.ip_server(&["route", "add", "default", "via", "203.0.113.126"])?;
         lab.ip_server(&["route", "add", "default", "via", "2001:db8:1::fe"])?;
         Ok(lab)
@@ -122,14 +141,24 @@ impl Lab {
     /// Where the kernel or `ip` refuses.
     pub fn add_second_wire(&self) -> Result<()> {
         self.add_wire(&SECOND)?;
-        self.ip_outside(&["route", "replace", "203.0.113.128/25", "dev", SECOND.far, "src", "198.51.100.7"])
+        self.ip_outside(&[
+            "route",
+            "replace",
+            "203.0.113.128/25",
+            "dev",
+            SECOND.far,
+            "src",
+            "198.51.100.7",
+        ])
     }
 
     fn add_wire(&self, wire: &Wire) -> Result<()> {
         let server = self.server.path();
-        self.ip_outside(&[
-            "link", "add", "name", wire.far, "type", "veth", "peer", "name", wire.wan, "netns", &server,
-        ])?;
+        // One queue each, so that what was sent first comes first.
+        let queues = ["numtxqueues", "1", "numrxqueues", "1"];
+        let near = ["link", "add", "name", wire.far];
+        let peer = ["type", "veth", "peer", "name", wire.wan, "netns", &server];
+        self.ip_outside(&[&near[..], &queues, &peer, &queues].concat())?;
         for (namespace, name, addresses) in
             [(&self.outside, wire.far, wire.outside), (&self.server, wire.wan, wire.server)]
         {
@@ -202,6 +231,15 @@ impl Lab {
     /// Where `ip` fails.
     pub fn xdp_program(&self, interface: &str) -> Result<Option<u64>> {
         Ok(self.link(interface)?["xdp"]["prog"]["id"].as_u64())
+    }
+
+    /// Whether an XDP program runs in the driver of an interface of the server,
+    /// as the kernel says.
+    ///
+    /// # Errors
+    /// Where `ip` fails.
+    pub fn has_native_xdp(&self, interface: &str) -> Result<bool> {
+        Ok(self.link(interface)?["xdp"]["mode"] == XDP_ATTACHED_DRV)
     }
 
     fn link(&self, interface: &str) -> Result<Value> {

@@ -115,7 +115,8 @@ impl Process {
     /// Where it has not ended after `limit`; it is killed then.
     pub fn finish(mut self, limit: Duration) -> Result<Finished> {
         let name = self.name.clone();
-        let ended = wait::until(&format!("the end of {name}"), limit, || Ok(self.child.try_wait()?));
+        let ended =
+            wait::until(&format!("the end of {name}"), limit, || Ok(self.child.try_wait()?));
         let status = ended.map_err(|error| {
             anyhow!("{error}\n  | {}\n  | {}", self.stdout.text(), self.stderr.text())
         })?;

@@ -15,7 +15,7 @@ use std::{
 use anyhow::{Result, anyhow};
 
 use super::{
-    lab::{Lab, sip},
+    lab::{Lab, TRUSTED, sip},
     wait,
 };
 
@@ -24,6 +24,9 @@ const NAP: Duration = Duration::from_millis(20);
 
 /// How long what was sent may be under way.
 const UNDER_WAY: Duration = Duration::from_secs(5);
+
+/// The number of a listener's own datagrams.
+const MARKER: u64 = u64::MAX;
 
 /// A request with a method, a User-Agent and a number.
 #[must_use]
@@ -57,37 +60,39 @@ pub struct Arrival {
 pub struct Listener {
     arrivals: Arc<Mutex<Vec<Arrival>>>,
     stop: Arc<AtomicBool>,
-    threads: Vec<JoinHandle<()>>,
-    /// Sends to ourselves, past every filter.
-    own: UdpSocket,
+    thread: Option<JoinHandle<()>>,
+    /// Sends what every filter lets pass.
+    marker: UdpSocket,
     address: IpAddr,
 }
 
 impl Listener {
-    /// Listens at one address.
+    /// Listens at one IPv4 address. Where there is a filter, it must trust
+    /// [`TRUSTED`].
     ///
     /// # Errors
     /// Where the kernel refuses.
     pub fn new(lab: &Lab, address: IpAddr) -> Result<Self> {
-        let (socket, own) = lab.server().enter(|| {
+        let socket = lab.server().enter(|| {
             let socket = UdpSocket::bind(sip(address))?;
             socket.set_read_timeout(Some(NAP))?;
-            Ok((socket, UdpSocket::bind(SocketAddr::new(address, 0))?))
+            Ok(socket)
         })?;
+        let marker = sender(lab, TRUSTED)?;
         let arrivals = Arc::new(Mutex::new(Vec::new()));
         let stop = Arc::new(AtomicBool::new(false));
         let (kept, stopped) = (Arc::clone(&arrivals), Arc::clone(&stop));
         let thread = thread::spawn(move || listen(&socket, &kept, &stopped));
-        Ok(Self { arrivals, stop, threads: vec![thread], own, address })
+        Ok(Self { arrivals, stop, thread: Some(thread), marker, address })
     }
 
-    /// What has arrived so far from `source`.
+    /// What has arrived so far from `source`, without our own markers.
     ///
     /// # Errors
     /// Where the listener does not listen any more.
     pub fn from(&self, source: IpAddr) -> Result<Vec<Arrival>> {
         self.settle()?;
-        Ok(self.arrived(source))
+        Ok(self.arrived(|arrival| arrival.source == source && arrival.number != MARKER))
     }
 
     /// The numbers that have arrived so far from `source`.
@@ -109,25 +114,25 @@ impl Listener {
         Ok(self.from(source)?.len() > before)
     }
 
-    fn arrived(&self, source: IpAddr) -> Vec<Arrival> {
+    fn arrived(&self, wanted: impl Fn(&Arrival) -> bool) -> Vec<Arrival> {
         let arrivals = self.arrivals.lock().unwrap_or_else(PoisonError::into_inner);
-        arrivals.iter().filter(|arrival| arrival.source == source).copied().collect()
+        arrivals.iter().filter(|arrival| wanted(arrival)).copied().collect()
     }
 
-    /// Waits until our own datagram comes in, behind all that came before.
+    /// Waits until our own datagram comes in, behind all that came before it:
+    /// the wire has one queue.
     fn settle(&self) -> Result<()> {
-        let before = self.arrived(self.address).len();
-        self.own.send_to(&request("OPTIONS", b"rig", 0), sip(self.address))?;
-        wait::until("our own datagram", UNDER_WAY, || {
-            Ok((self.arrived(self.address).len() > before).then_some(()))
-        })
+        let markers = || self.arrived(|arrival| arrival.number == MARKER).len();
+        let before = markers();
+        self.marker.send_to(&request("OPTIONS", b"marker", MARKER), sip(self.address))?;
+        wait::until("our own datagram", UNDER_WAY, || Ok((markers() > before).then_some(())))
     }
 }
 
 impl Drop for Listener {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
-        for thread in self.threads.drain(..) {
+        if let Some(thread) = self.thread.take() {
             // It ends after its nap; if it has panicked, the test knows.
             let _ = thread.join();
         }

@@ -1,0 +1,301 @@
+//! The command line and the control socket against a running daemon.
+
+use std::{
+    fs::{self, Permissions},
+    net::IpAddr,
+    os::unix::fs::PermissionsExt as _,
+    path::Path,
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
+use tests::rig::{
+    lab::{GATEWAY, Lab, SERVER, STRANGER, STRANGERS, TRUSTED, WAN},
+    policy::Policy,
+    process::{self, Finished},
+    sipguard::{Sipguard, client},
+    tool::{Tool, can_run},
+    traffic::{Flow, Listener, request, sender},
+    wait,
+};
+
+const TOOLS: &[Tool] = &[Tool::Ip, Tool::Sipguard];
+
+/// How long anything here may take that has no time limit of its own.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Nobody's ids.
+const NOBODY: &str = "65534";
+
+#[test]
+fn a_block_holds_within_a_second_and_ends_in_time() -> Result<()> {
+    if !can_run(TOOLS) {
+        return Ok(());
+    }
+    let lab = Lab::new()?;
+    let listener = Listener::new(&lab, SERVER)?;
+    let sipguard = Sipguard::start(&lab, &Policy::usual()?, &["--iface", WAN])?;
+    let flow = Flow::start(&lab, STRANGER, SERVER, 50, |number| {
+        request("INFO", b"Telephone/1.6", number)
+    })?;
+    let since = |from: Instant| -> Result<Option<Instant>> {
+        Ok(listener.from(STRANGER)?.iter().map(|arrival| arrival.at).find(|at| *at >= from))
+    };
+    wait::until("packets before the block", PATIENCE, || since(Instant::now() - PATIENCE))?;
+
+    let (ttl, second) = (Duration::from_secs(3), Duration::from_secs(1));
+    let asked = Instant::now();
+    let block = ["block", &STRANGER.to_string(), "--ttl", "3s", "--reason", "noise"];
+    sipguard.command(&block)?.success()?;
+    let done = Instant::now();
+    let listed = sipguard.json(&["list", "blocked", "--json"])?;
+    ensure!(listed["blocked"][0]["target"] == STRANGER.to_string(), "{listed}");
+    ensure!(listed["blocked"][0]["reason"] == "noise", "{listed}");
+
+    let back = wait::until("packets after the block", PATIENCE, || since(done + second))?;
+    ensure!(back >= asked + ttl - second, "back after {:?}", back - asked);
+    ensure!(back <= done + ttl + second, "back after {:?}", back - done);
+    let sent = flow.stop()?;
+    let arrived = u64::try_from(listener.from(STRANGER)?.len())?;
+    let stats = sipguard.stats()?;
+    println!("blocked for {:?}: {} of {sent} dropped", back - asked, sent - arrived);
+    ensure!(stats.packets("blocked")? == sent - arrived, "{sent}, {arrived}: {}", stats.0);
+
+    wait::until("the end of the entry", PATIENCE, || {
+        let listed = sipguard.json(&["list", "blocked", "--json"])?;
+        Ok(listed["blocked"].as_array().context("no list")?.is_empty().then_some(()))
+    })?;
+    sipguard.command(&["unblock", &STRANGER.to_string()])?.expect_code(1)?;
+    Ok(())
+}
+
+#[test]
+fn unblock_and_allow_hold_at_once() -> Result<()> {
+    if !can_run(TOOLS) {
+        return Ok(());
+    }
+    let lab = Lab::new()?;
+    let listener = Listener::new(&lab, SERVER)?;
+    let sipguard = Sipguard::start(&lab, &Policy::usual()?, &["--iface", WAN])?;
+    let stranger = sender(&lab, STRANGER)?;
+    let register = request("REGISTER", b"Telephone/1.6", 1);
+    let options = request("OPTIONS", b"Telephone/1.6", 2);
+    let address = STRANGER.to_string();
+    ensure!(listener.receives(&stranger, &register)?);
+
+    for target in [address.as_str(), "198.51.100.0/28"] {
+        sipguard.command(&["block", target])?.success()?;
+        ensure!(!listener.receives(&stranger, &register)?, "block {target} does nothing");
+        let again = sipguard.command(&["block", target, "--ttl", "1h"])?.success()?;
+        ensure!(again.text().contains("updated"), "{again}");
+        sipguard.command(&["unblock", target])?.success()?;
+        ensure!(listener.receives(&stranger, &register)?, "unblock {target} does nothing");
+    }
+
+    ensure!(!listener.receives(&stranger, &options)?);
+    sipguard.command(&["allow", &address, "--ttl", "1h"])?.success()?;
+    ensure!(listener.receives(&stranger, &options)?, "allow does nothing");
+    sipguard.command(&["allow", "--remove", &address])?.success()?;
+    ensure!(!listener.receives(&stranger, &options)?, "allow --remove does nothing");
+    Ok(())
+}
+
+#[test]
+fn what_would_cut_off_the_operator_cannot_be_blocked() -> Result<()> {
+    if !can_run(TOOLS) {
+        return Ok(());
+    }
+    let lab = Lab::new()?;
+    let listener = Listener::new(&lab, SERVER)?;
+    let sipguard = Sipguard::start(&lab, &Policy::usual()?, &["--iface", WAN])?;
+    let refused = |target: &str, reason: &str| -> Result<()> {
+        let answer = sipguard.command(&["block", target])?.expect_code(1)?;
+        ensure!(answer.words().contains(reason), "block {target} says:\n{answer}");
+        ensure!(answer.words().contains("hint: "), "block {target} gives no hint:\n{answer}");
+        Ok(())
+    };
+    for (address, network, reason) in [
+        (TRUSTED, "192.0.2.0/24", "trusted"),
+        (SERVER, "203.0.113.0/29", "address of this host"),
+        (GATEWAY, "203.0.113.120/29", "gateway"),
+    ] {
+        refused(&address.to_string(), reason)?;
+        refused(network, reason)?;
+    }
+    let listed = sipguard.json(&["list", "blocked", "--json"])?;
+    ensure!(listed["blocked"] == Value::Array(Vec::new()), "{listed}");
+    ensure!(listener.receives(&sender(&lab, TRUSTED)?, &request("OPTIONS", b"sipcli", 1))?);
+    ensure!(sipguard.stats()?.packets("blocked")? == 0);
+    Ok(())
+}
+
+#[test]
+fn exit_codes() -> Result<()> {
+    if !can_run(TOOLS) {
+        return Ok(());
+    }
+    let lab = Lab::new()?;
+    let nowhere = lab.folder().join("nowhere.sock");
+    let answer =
+        process::run(&mut client(&lab, &nowhere, &["status"])?, PATIENCE)?.expect_code(3)?;
+    ensure!(answer.words().contains("hint: "), "no hint:\n{answer}");
+
+    let wrong = Policy::usual()?.with_main("[policy]\nposture = \"guarded\"\noptions = \"dorp\"\n");
+    let answer = Sipguard::fails_to_start(&lab, &wrong, &["--iface", WAN])?.expect_code(78)?;
+    ensure!(answer.words().contains("sipguard.toml:3"), "no file and line:\n{answer}");
+    ensure!(lab.xdp_program(WAN)?.is_none());
+    let folder = lab.folder().join("config").to_string_lossy().into_owned();
+    let answer = process::run(&mut client(&lab, &nowhere, &["check", &folder])?, PATIENCE)?;
+    ensure!(answer.expect_code(78)?.words().contains("sipguard.toml:3"));
+
+    let usual = Policy::usual()?;
+    Sipguard::fails_to_start(&lab, &usual, &["--iface", "nosuch0"])?.expect_code(1)?;
+    Sipguard::fails_to_start(&lab, &usual, &["--nonsense"])?.expect_code(2)?;
+    Sipguard::fails_to_start(&lab, &usual, &[])?.expect_code(2)?;
+
+    let sipguard = Sipguard::start(&lab, &usual, &["--iface", WAN])?;
+    sipguard.command(&["unblock", "198.51.100.200"])?.expect_code(1)?;
+    sipguard.command(&["block", "198.51.100.300"])?.expect_code(2)?;
+    sipguard.stop()?.success()?;
+    Ok(())
+}
+
+#[test]
+fn an_unprivileged_user_is_told_so() -> Result<()> {
+    if !can_run(&[TOOLS, &[Tool::Setpriv]].concat()) {
+        return Ok(());
+    }
+    let lab = Lab::new()?;
+    // Where that user can reach it.
+    let binary = lab.folder().join("sipguard");
+    fs::copy(Tool::Sipguard.path()?, &binary)?;
+    fs::set_permissions(&binary, Permissions::from_mode(0o755))?;
+    let as_nobody = |socket: &Path, arguments: &[&str]| -> Result<Finished> {
+        let mut command = lab.server().command(Tool::Setpriv.path()?)?;
+        let ids = ["--reuid", NOBODY, "--regid", NOBODY, "--clear-groups", "--"];
+        command.args(ids).arg(&binary).arg("--socket").arg(socket).args(arguments);
+        process::run(&mut command, PATIENCE)
+    };
+    let sipguard = Sipguard::start(&lab, &Policy::usual()?, &["--iface", WAN])?;
+    let before = sipguard.stats()?.packets("blocked")?;
+    for verb in [&["status"][..], &["block", "198.51.100.7"], &["reload"]] {
+        let answer = as_nobody(sipguard.socket(), verb)?.expect_code(4)?;
+        ensure!(answer.words().contains("hint: "), "no hint:\n{answer}");
+    }
+    let listed = sipguard.json(&["list", "blocked", "--json"])?;
+    ensure!(listed["blocked"] == Value::Array(Vec::new()), "{listed}");
+    ensure!(sipguard.stats()?.packets("blocked")? == before);
+
+    let config = sipguard.folder().path().to_string_lossy().into_owned();
+    sipguard.stop()?.success()?;
+    let run = ["run", "--iface", WAN, "--config", &config];
+    as_nobody(&lab.folder().join("no.sock"), &run)?.expect_code(4)?;
+    ensure!(lab.xdp_program(WAN)?.is_none());
+    Ok(())
+}
+
+#[test]
+fn the_socket_is_for_its_group_and_speaks_http() -> Result<()> {
+    if !can_run(&[TOOLS, &[Tool::Curl]].concat()) {
+        return Ok(());
+    }
+    let lab = Lab::new()?;
+    let sipguard = Sipguard::start(&lab, &Policy::usual()?, &["--iface", WAN])?;
+    let mode = fs::metadata(sipguard.socket())?.permissions().mode() & 0o777;
+    ensure!(mode == 0o660, "mode {mode:o}");
+
+    let curl = |arguments: &[&str]| -> Result<Value> {
+        let mut command = Command::new(Tool::Curl.path()?);
+        command.args(["--silent", "--show-error", "--max-time", "10", "--unix-socket"]);
+        let answer = process::run(command.arg(sipguard.socket()).args(arguments), PATIENCE)?;
+        let answer = answer.success()?;
+        serde_json::from_slice(&answer.stdout).with_context(|| format!("no JSON:\n{answer}"))
+    };
+    let stats = curl(&["http://localhost/v1/stats"])?;
+    ensure!(stats["rules"].as_array().is_some_and(|rules| rules.len() > 10), "{stats}");
+
+    let body = format!("{{\"target\": \"{}\", \"reason\": \"by hand\"}}", STRANGERS[1]);
+    let json = ["--header", "Content-Type: application/json", "--data", &body];
+    curl(&[&json[..], &["http://localhost/v1/blocks"]].concat())?;
+    let listed = curl(&["http://localhost/v1/lists?kind=blocked"])?;
+    ensure!(listed["blocked"][0]["target"] == STRANGERS[1].to_string(), "{listed}");
+    ensure!(listed["blocked"][0]["uid"] == 0, "{listed}");
+
+    let socket = sipguard.socket().to_owned();
+    sipguard.stop()?.success()?;
+    ensure!(!socket.exists(), "the socket is left behind");
+    Ok(())
+}
+
+#[test]
+fn the_whole_rule_table_is_in_stats() -> Result<()> {
+    if !can_run(TOOLS) {
+        return Ok(());
+    }
+    let lab = Lab::new()?;
+    let sipguard = Sipguard::start(&lab, &Policy::usual()?, &["--iface", WAN])?;
+    let stats = sipguard.stats()?;
+    let names: Vec<&str> = stats.rules()?.iter().filter_map(|rule| rule["rule"].as_str()).collect();
+    let table: Vec<&str> =
+        sipguard_common::rule::Rule::ALL.iter().map(|rule| rule.name()).collect();
+    ensure!(names == table, "{names:?}");
+    let shown = sipguard.command(&["stats"])?.success()?.text();
+    ensure!(table.iter().all(|rule| shown.contains(rule)), "{shown}");
+    Ok(())
+}
+
+/// Escape sequences in what scanners, files and operators say would otherwise
+/// move the cursor, or worse.
+#[test]
+fn nothing_unprintable_reaches_a_terminal() -> Result<()> {
+    const EVIL: &str = "\u{1b}]0;title\u{7}\u{1b}[31mred\u{9b}2J\u{7f}";
+    if !can_run(TOOLS) {
+        return Ok(());
+    }
+    let lab = Lab::new()?;
+    let listener = Listener::new(&lab, SERVER)?;
+    let sipguard = Sipguard::start(&lab, &Policy::usual()?, &["--iface", WAN])?;
+    let stranger = sender(&lab, STRANGER)?;
+    let user_agent = [b"friendly-scanner \xff\xfe", EVIL.as_bytes()].concat();
+    ensure!(!listener.receives(&stranger, &request("REGISTER", &user_agent, 1))?);
+
+    let mut shown = Vec::new();
+    let target = STRANGERS[2].to_string();
+    let mut show = |arguments: &[&str]| -> Result<()> {
+        let answer = sipguard.command(arguments)?;
+        shown.push((arguments.join(" "), [answer.stdout, answer.stderr].concat()));
+        Ok(())
+    };
+    show(&["block", &target, "--reason", EVIL])?;
+    show(&["block", &format!("{target}{EVIL}")])?;
+    show(&["list"])?;
+    show(&["list", "--json"])?;
+    show(&["stats"])?;
+    show(&["stats", "--json"])?;
+    show(&["status"])?;
+    show(&["status", "--json"])?;
+    show(&["unblock", &target])?;
+    // In a comment, a key and a value, none of which TOML allows.
+    let broken = format!("# {EVIL}\n[[peer]]\nname = \"{EVIL}\"\n\"{EVIL}\" = 1\n");
+    sipguard.folder().put("trusted.toml", &broken)?;
+    sipguard.hang_up()?;
+    show(&["reload"])?;
+    show(&["check", &sipguard.folder().path().to_string_lossy()])?;
+    shown.push(("the daemon".to_owned(), sipguard.output()));
+
+    for (who, bytes) in shown {
+        let text = String::from_utf8(bytes).with_context(|| format!("{who}: no UTF-8"))?;
+        let evil = text.chars().find(|c| c.is_control() && *c != '\n');
+        ensure!(evil.is_none(), "{who}: {evil:?} in {text:?}");
+    }
+    Ok(())
+}
+
+/// Addresses in one list only.
+#[test]
+fn strangers_are_no_trunks() {
+    let known: [IpAddr; 3] = [TRUSTED, SERVER, GATEWAY];
+    assert!(STRANGERS.iter().all(|stranger| !known.contains(stranger)));
+}
