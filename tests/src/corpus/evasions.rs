@@ -254,7 +254,7 @@ fn framing() -> Vec<Case> {
         hit_in("scanner_behind_a_fragment_header", &v6().fragment(0, 9999)),
         hit_in("scanner_without_checksum", &v4().no_checksum()),
         hit_in("scanner_with_udp_length_zero", &v4().udp_length(0)),
-        hit_in("scanner_with_longer_udp_length", &v4().udp_length(2000)),
+        Case { id: "F12", ..hit_in("scanner_with_longer_udp_length", &v4().udp_length(2000)) },
     ]
 }
 
