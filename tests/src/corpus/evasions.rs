@@ -38,9 +38,12 @@ pub(super) fn cases() -> Vec<Case> {
 
 /// Letters, white space and line ends.
 fn spelling() -> Vec<Case> {
+    let far_colon = format!("User-Agent{}:friendly-scanner", " ".repeat(60));
+    let mixed =
+        b"REGISTER sip:203.0.113.1 SIP/2.0\nVia: x\r\nUser-Agent: friendly-scanner\nTo: y\r\n\r\n";
     let line = |name, line: &str| hit(name, register().line(line).build());
-    let exact = |name, line: &str, text| {
-        Case::new(name, "A09", Rule::Signature, stranger(register().line(line).build()).build())
+    let exact = |name, message: Message, text| {
+        Case::new(name, "A09", Rule::Signature, stranger(message.build()).build())
             .method(Method::Register)
             .signature(text)
     };
@@ -51,19 +54,21 @@ fn spelling() -> Vec<Case> {
         line("space_before_the_colon", "User-Agent : friendly-scanner"),
         line("tab_before_the_colon", "User-Agent\t: friendly-scanner"),
         line("white_space_all_round", "User-Agent \t \t: \t \tfriendly-scanner"),
-        line("sixty_spaces_before_the_colon", &format!("User-Agent{}:friendly-scanner", " ".repeat(60))),
+        line("sixty_spaces_before_the_colon", &far_colon),
         line("name_in_upper_case", "USER-AGENT: friendly-scanner"),
         line("name_in_lower_case", "user-agent: friendly-scanner"),
         line("name_in_mixed_case", "uSeR-aGeNt: FrIeNdLy-ScAnNeR"),
         line("trailing_space", "User-Agent: friendly-scanner "),
-        exact("exact_with_trailing_space", "User-Agent: pplsip ", "pplsip"),
-        exact("exact_with_trailing_white_space", "User-Agent: pplsip \t  ", "pplsip"),
-        exact("exact_with_tab_after_the_colon", "user-agent:\tPPLSIP", "pplsip"),
+        exact("exact_with_trailing_space", register().line("User-Agent: pplsip "), "pplsip"),
+        exact(
+            "exact_with_trailing_white_space",
+            register().line("User-Agent: pplsip \t  "),
+            "pplsip",
+        ),
+        exact("exact_with_tab_after_the_colon", register().line("user-agent:\tPPLSIP"), "pplsip"),
         hit("bare_lf", register().agent(SCANNER).lf().build()),
-        Case::new("bare_lf_exact", "A09", Rule::Signature, stranger(register().agent("smap").lf().build()).build())
-            .method(Method::Register)
-            .signature("smap"),
-        hit("mixed_line_ends", b"REGISTER sip:203.0.113.1 SIP/2.0\nVia: x\r\nUser-Agent: friendly-scanner\nTo: y\r\n\r\n"),
+        exact("bare_lf_exact", register().agent("smap").lf(), "smap"),
+        hit("mixed_line_ends", mixed),
     ]
 }
 

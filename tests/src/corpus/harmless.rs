@@ -201,7 +201,7 @@ fn long_uris() -> Vec<Case> {
             &Message::request("INVITE", &uri(len)).body("application/sdp", sdp()),
         )
     };
-    let with_parameters = "sip:+441632960000;phone-context=example.org;isub=1411@203.0.113.1:5060;user=phone;transport=udp";
+    let with_parameters = "sip:+441632960000;isub=1411@203.0.113.1:5060;user=phone;transport=udp";
     vec![
         invite("request_uri_of_48", "D12", 48),
         invite("request_uri_of_49", "D12", 49),
