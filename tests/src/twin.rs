@@ -159,4 +159,3 @@ fn spend(tat_ns: &mut u64, now_ns: u64, limit: Limit) -> bool {
 fn ip(address: Address) -> IpAddr {
     IpAddr::V6(Ipv6Addr::from(address)).to_canonical()
 }
-

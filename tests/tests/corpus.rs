@@ -101,8 +101,7 @@ fn every_packet_is_counted_under_exactly_one_rule() {
     kernel.set_clock(NOW_NS).expect("a clock");
     let plan = plan(Setup::Base);
     kernel.apply(&plan).expect("a policy");
-    let cases: Vec<Case> =
-        corpus().into_iter().filter(|case| case.setup == Setup::Base).collect();
+    let cases: Vec<Case> = corpus().into_iter().filter(|case| case.setup == Setup::Base).collect();
     let mut expected: HashMap<Rule, (u64, u64)> = HashMap::new();
     for case in &cases {
         if let Some(source) = case.source() {
@@ -116,10 +115,10 @@ fn every_packet_is_counted_under_exactly_one_rule() {
     }
     let counted = kernel.kernel().counters().expect("counters");
     let sum = |rule: Rule| {
-        counted.iter().map(|interface| interface.counters.rules[rule as usize]).fold(
-            (0, 0),
-            |(packets, bytes), count| (packets + count.packets, bytes + count.bytes),
-        )
+        counted
+            .iter()
+            .map(|interface| interface.counters.rules[rule as usize])
+            .fold((0, 0), |(packets, bytes), count| (packets + count.packets, bytes + count.bytes))
     };
     for rule in Rule::ALL {
         let wanted = expected.get(rule).copied().unwrap_or_default();

@@ -35,7 +35,8 @@ fn register(source: &str) -> Vec<u8> {
 #[test]
 fn d13_buckets_are_exact_to_the_nanosecond() {
     let Some(mut kernel) = load_or_skip() else { return };
-    let policy = "[limits.stranger]\nregister = { rate = \"20/60s\", burst = 3 }\n";
+    let policy =
+        "[limits.stranger]\nregister = { rate = \"20/60s\", burst = 3 }\ntotal = \"unlimited\"\n";
     kernel.apply(&plan_with(policy)).expect("a policy");
     let frame = register("198.51.100.7:5061");
     let mut at = |now: u64| {
@@ -72,8 +73,7 @@ fn f07_classes_and_sources_have_buckets_of_their_own() {
     kernel.apply(&plan_with(policy)).expect("a policy");
     kernel.set_clock(S).expect("a clock");
     let mut rule = |method: &str, source: &str, destination: &str| {
-        let frame =
-            Packet::udp(source, destination).payload(request(method).build()).build();
+        let frame = Packet::udp(source, destination).payload(request(method).build()).build();
         kernel.run(&frame).expect("a run").rule
     };
     let (a, b, server) = ("198.51.100.7:5061", "198.51.100.8:5061", "203.0.113.1:5060");

@@ -79,7 +79,6 @@ impl BenchKernel {
 const XDP_DROP: u32 = 1;
 const XDP_PASS: u32 = 2;
 
-
 impl TestKernel {
     /// Loads program and maps for tests.
     ///
@@ -136,9 +135,7 @@ impl TestKernel {
     pub fn forget_sources(&mut self) -> Result<(), KernelError> {
         let sources: Result<Vec<_>, _> = self.strangers.keys().collect();
         sources
-            .and_then(|sources| {
-                sources.iter().try_for_each(|source| self.strangers.remove(source))
-            })
+            .and_then(|sources| sources.iter().try_for_each(|source| self.strangers.remove(source)))
             .map_err(KernelError::map("forgetting sources"))
     }
 
