@@ -1,1 +1,3 @@
 //! sipguard in user space. The rooms are described in `docs/design.md`.
+
+pub mod policy;
