@@ -366,3 +366,6 @@ fn write(table: &mut Table, classes: &Classes, rows: &Rows, signatures: usize) {
         line.fill(state as u16);
     }
 }
+
+#[cfg(test)]
+mod tests;
