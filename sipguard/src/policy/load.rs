@@ -123,3 +123,6 @@ fn read_signatures(table: &DeTable<'_>, plan: &mut Plan, problems: &mut Problems
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod shipped;
