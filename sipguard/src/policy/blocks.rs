@@ -4,12 +4,13 @@ use std::{collections::BTreeMap, ops::Range};
 
 use ipnet::IpNet;
 use jiff::Timestamp;
-use toml::de::{DeTable, DeValue};
+use toml::de::DeValue;
 
 use super::{
+    document::walk_in_parts,
     plan::{Block, MAX_BLOCKED},
     reader::{Reader, Value},
-    source::Problems,
+    source::{Problems, Source},
     target::{net_text, parse_net},
 };
 
@@ -23,17 +24,22 @@ const UNTIL_EXAMPLE: &str = "2030-01-31T18:00:00Z";
 pub(super) type Placed = (IpNet, Range<usize>, Block);
 
 /// Reads blacklist.toml. The entries come sorted, each network once.
-pub(super) fn read(
-    table: &DeTable<'_>,
+pub(super) fn read<'s>(
+    source: &'s Source,
     now: Timestamp,
-    problems: &mut Problems<'_>,
+    problems: &mut Problems<'s>,
 ) -> Vec<Placed> {
-    let root = Reader::new(table, 0..0, FILE);
     let mut entries = Vec::new();
-    for block in root.sections("block", BLOCK, problems) {
-        add(block, now, &mut entries, problems);
-    }
-    root.finish(problems);
+    walk_in_parts(source, "block", problems, |again, table, problems| {
+        if again {
+            entries.clear();
+        }
+        let root = Reader::new(table, 0..0, FILE);
+        for block in root.sections("block", BLOCK, problems) {
+            add(block, now, &mut entries, problems);
+        }
+        root.finish(problems);
+    });
     // Sorting finds duplicates faster than a map with a million entries, and a
     // map is built fastest from what is sorted.
     entries.sort_by(|(a, at, _), (b, bt, _)| (a, at.start).cmp(&(b, bt.start)));
@@ -86,7 +92,7 @@ fn add(
                 Ok(_) if expired => {}
                 Ok(net) => {
                     let block = Block { reason: reason.map(str::to_owned), until };
-                    entries.push((net, item.span(), block));
+                    entries.push((net, problems.place(item.span()), block));
                 }
             }
         }

@@ -51,18 +51,18 @@ pub(super) fn load_at(dir: &Path, now: Timestamp) -> Result<(Plan, Vec<Diagnosti
     }
     let mut plan = Plan::default();
     let mut found = Vec::new();
-    with_file(dir, SETTINGS, &mut found, |table, problems| {
+    with_table(dir, SETTINGS, &mut found, |table, problems| {
         settings::read(table, &mut plan, problems);
     });
-    with_file(dir, TRUSTED, &mut found, |table, problems| {
+    with_table(dir, TRUSTED, &mut found, |table, problems| {
         plan.trusted = peers::read(table, problems);
     });
-    with_file(dir, BLACKLIST, &mut found, |table, problems| {
-        let entries = blocks::read(table, now, problems);
+    with_file(dir, BLACKLIST, &mut found, |source, problems| {
+        let entries = blocks::read(source, now, problems);
         lint::blocks(&entries, &plan.trusted, problems);
         plan.blocked = blocks::into_map(entries);
     });
-    with_file(dir, SIGNATURES, &mut found, |table, problems| {
+    with_table(dir, SIGNATURES, &mut found, |table, problems| {
         read_signatures(table, &mut plan, problems);
     });
     if found.iter().any(|finding| finding.severity == Severity::Error) {
@@ -72,11 +72,24 @@ pub(super) fn load_at(dir: &Path, now: Timestamp) -> Result<(Plan, Vec<Diagnosti
     Ok((plan, found))
 }
 
-fn with_file(
+fn with_table(
     dir: &Path,
     name: &str,
     found: &mut Vec<Diagnostic>,
     read: impl FnOnce(&DeTable<'_>, &mut Problems<'_>),
+) {
+    with_file(dir, name, found, |source, problems| {
+        if let Some(table) = document::parse(source, problems) {
+            read(&table, problems);
+        }
+    });
+}
+
+fn with_file(
+    dir: &Path,
+    name: &str,
+    found: &mut Vec<Diagnostic>,
+    read: impl for<'s> FnOnce(&'s Source, &mut Problems<'s>),
 ) {
     let source = match Source::read(&dir.join(name)) {
         Ok(source) => source,
@@ -86,15 +99,13 @@ fn with_file(
         }
     };
     let mut problems = Problems::new(&source);
-    if let Some(table) = document::parse(&source, &mut problems) {
-        read(&table, &mut problems);
-    }
+    read(&source, &mut problems);
     found.extend(problems.into_diagnostics());
 }
 
 fn read_signatures(table: &DeTable<'_>, plan: &mut Plan, problems: &mut Problems<'_>) {
     let entries = signatures::read(table, problems);
-    if entries.len() > MAX_SIGNATURES {
+    if entries.is_empty() || entries.len() > MAX_SIGNATURES {
         return;
     }
     plan.signatures = entries.iter().map(|(signature, _)| signature.clone()).collect();
@@ -112,3 +123,6 @@ fn read_signatures(table: &DeTable<'_>, plan: &mut Plan, problems: &mut Problems
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod shipped;

@@ -182,6 +182,8 @@ pub(super) struct Problems<'s> {
     warnings: Vec<(usize, Diagnostic)>,
     more_errors: usize,
     more_warnings: usize,
+    /// Where the part of the file starts that spans are counted from.
+    pub(super) base: usize,
     /// Lines that are no TOML. What was made of them says nothing.
     broken: BTreeSet<usize>,
 }
@@ -194,6 +196,7 @@ impl<'s> Problems<'s> {
             warnings: Vec::new(),
             more_errors: 0,
             more_warnings: 0,
+            base: 0,
             broken: BTreeSet::new(),
         }
     }
@@ -222,6 +225,7 @@ impl<'s> Problems<'s> {
         message: impl fmt::Display,
         help: impl fmt::Display,
     ) {
+        let span = self.place(span);
         if self.is_broken(span.start) {
             return;
         }
@@ -250,6 +254,7 @@ impl<'s> Problems<'s> {
         message: impl fmt::Display,
         help: impl fmt::Display,
     ) {
+        let span = self.place(span);
         if self.is_broken(span.start) {
             return;
         }
@@ -261,7 +266,12 @@ impl<'s> Problems<'s> {
         self.warnings.push((at, self.source.finding(Severity::Warning, span, message, help)));
     }
 
-    /// The line of an offset, to name a second place.
+    /// A span in the file, from one in the part that is being read.
+    pub(super) fn place(&self, span: Range<usize>) -> Range<usize> {
+        span.start + self.base..span.end + self.base
+    }
+
+    /// The line of a place in the file, to name it from another.
     pub(super) fn line(&self, offset: usize) -> usize {
         self.source.line(offset)
     }

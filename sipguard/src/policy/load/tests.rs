@@ -361,7 +361,7 @@ fn wide_trust_is_warned_of() {
         warnings(TRUSTED, &format!("[[peer]]\nname = \"a\"\naddress = \"{address}\"\n"))
     };
     assert!(all("0.0.0.0/0")[0].contains("nothing is filtered"));
-    assert!(all("10.0.0.0/7").is_empty() == false);
+    assert!(!all("10.0.0.0/7").is_empty());
     assert_eq!(all("10.0.0.0/8"), Vec::<String>::new());
     assert_eq!(all("2000::/15").len(), 1);
     assert_eq!(all("2001::/16"), Vec::<String>::new());
