@@ -1,11 +1,13 @@
 //! Who is at the other end of the control socket.
 
+use std::ffi::CString;
+
 use axum::{
-    extract::{FromRequestParts, connect_info::Connected},
+    extract::{ConnectInfo, FromRequestParts, connect_info::Connected},
     http::request::Parts,
     serve::IncomingStream,
 };
-use nix::unistd::{Gid, Group, Uid, User};
+use nix::unistd::{Gid, Group, Uid, User, getgrouplist};
 use tokio::net::UnixListener;
 
 use super::failure::ApiError;
@@ -34,7 +36,6 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
-        use axum::extract::ConnectInfo;
         let peer = parts.extensions.get::<ConnectInfo<Peer>>().and_then(|info| info.0.0);
         let caller = peer.ok_or_else(|| ApiError::forbidden("the caller is unknown"))?;
         match caller.is_permitted() {
@@ -47,7 +48,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
 impl Caller {
     /// Root, the daemon's own user, and members of the socket's group: the
     /// same as the mode of the socket says, and still so when somebody changed
-    /// that mode.
+    /// that mode. Membership is what the user database says, for the kernel
+    /// passes on no more than the caller's first group.
     fn is_permitted(self) -> bool {
         if self.uid == 0 || self.uid == Uid::effective().as_raw() {
             return true;
@@ -56,8 +58,10 @@ impl Caller {
         if group.gid == Gid::from_raw(self.gid) {
             return true;
         }
-        let user = User::from_uid(Uid::from_raw(self.uid));
-        user.ok().flatten().is_some_and(|user| group.mem.contains(&user.name))
+        let Ok(Some(user)) = User::from_uid(Uid::from_raw(self.uid)) else { return false };
+        let groups =
+            CString::new(user.name).ok().and_then(|name| getgrouplist(&name, user.gid).ok());
+        groups.is_some_and(|groups| groups.contains(&group.gid))
     }
 }
 

@@ -4,7 +4,7 @@ use super::{
     exit::Failure,
     out::{print, print_json, say},
 };
-use crate::api::client::Client;
+use crate::api::client::{Client, ClientError};
 
 /// Read the configuration again, all or nothing, and say what changed
 ///
@@ -18,12 +18,16 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, client: &Client) -> Result<(), Failure> {
-    let reloaded = client.reload()?;
+    let result = client.reload();
+    if let (true, Err(ClientError::Failed { failure, .. })) = (args.json, &result) {
+        print_json(failure)?;
+    }
+    let reloaded = result?;
+    if args.json {
+        return print_json(&reloaded);
+    }
     for note in &reloaded.notes {
         say(note);
     }
-    match args.json {
-        true => print_json(&reloaded),
-        false => print(&reloaded.summary),
-    }
+    print(&reloaded.summary)
 }

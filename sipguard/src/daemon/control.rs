@@ -7,7 +7,7 @@
 use std::{fmt, io, path::PathBuf, process, time::Instant};
 
 use ipnet::IpNet;
-use jiff::{Timestamp, Unit};
+use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 use tracing::{info, warn};
 
 use super::{
@@ -494,10 +494,10 @@ fn next_end(plan: &Plan) -> Option<Timestamp> {
     plan.blocked.values().filter_map(|block| block.until).min()
 }
 
-/// Nobody needs the fraction.
+/// Nobody needs the fraction. Never in the future.
 fn now_to_the_second() -> Timestamp {
     let now = Timestamp::now();
-    now.round(Unit::Second).unwrap_or(now)
+    now.round(TimestampRound::new().smallest(Unit::Second).mode(RoundMode::Trunc)).unwrap_or(now)
 }
 
 /// The command that makes an entry again. Without its reason: who pastes a

@@ -94,7 +94,7 @@ async fn start_and_serve(options: &Options) -> Result<(), RunError> {
     let attached = attach_all(&mut kernel, &interfaces, options.mode.unwrap_or(plan.mode))?;
 
     announce(&attached, &plan);
-    info!(target: "sipguard::audit", action = "start", config = %options.config.display(), socket = %path.display());
+    info!(target: "sipguard::audit", action = "start", interfaces = interfaces.join(" "), config = %options.config.display(), socket = %path.display());
     let daemon = Daemon::new(Box::new(kernel), place, plan, attached);
     serve(Shared::new(daemon), listener, signals).await;
     info!(target: "sipguard::audit", action = "stop");
