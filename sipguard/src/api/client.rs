@@ -5,7 +5,6 @@ use std::{io, path::PathBuf, time::Duration};
 use http_body_util::{BodyExt, Full};
 use hyper::{Method, Request, StatusCode, body::Bytes, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::{net::UnixStream, runtime, time::timeout};
 
@@ -85,7 +84,7 @@ impl Client {
     /// # Errors
     /// See [`Client::status`].
     pub fn unblock(&self, target: &str) -> Result<Removed, ClientError> {
-        self.ask(Method::DELETE, &under("/v1/blocks", target), NOTHING)
+        self.ask(Method::DELETE, &format!("/v1/blocks/{target}"), NOTHING)
     }
 
     /// # Errors
@@ -97,7 +96,7 @@ impl Client {
     /// # Errors
     /// See [`Client::status`].
     pub fn disallow(&self, target: &str) -> Result<Removed, ClientError> {
-        self.ask(Method::DELETE, &under("/v1/trusted", target), NOTHING)
+        self.ask(Method::DELETE, &format!("/v1/trusted/{target}"), NOTHING)
     }
 
     fn ask<T: DeserializeOwned>(
@@ -154,8 +153,3 @@ impl Client {
 
 /// A request without a body.
 const NOTHING: Option<&()> = None;
-
-/// The path of a target, whose brackets and slashes must be hidden.
-fn under(path: &str, target: &str) -> String {
-    format!("{path}/{}", utf8_percent_encode(target, NON_ALPHANUMERIC))
-}

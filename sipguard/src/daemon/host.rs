@@ -43,26 +43,25 @@ fn read_table(path: &str) -> io::Result<String> {
     }
 }
 
-/// `/proc/net/route`: destination, gateway and mask are the second, third and
-/// eighth column, 32-bit words in hexadecimal as the host reads them.
+/// `/proc/net/route`: gateway and mask are the third and the eighth column, 32-bit words in hexadecimal as the host reads them.
 fn ipv4_gateways(table: &str) -> Vec<IpAddr> {
     let gateway = |line: &str| {
         let columns: Vec<&str> = line.split_whitespace().collect();
-        let (destination, gateway, mask) = (columns.get(1)?, columns.get(2)?, columns.get(7)?);
-        let is_default = is_zero(destination) && is_zero(mask) && !is_zero(gateway);
+        let (gateway, mask) = (columns.get(2)?, columns.get(7)?);
+        let is_default = is_zero(mask) && !is_zero(gateway);
         let word = u32::from_str_radix(gateway, 16).ok().filter(|_| is_default)?;
         Some(IpAddr::V4(Ipv4Addr::from(word.to_ne_bytes())))
     };
     table.lines().skip(1).filter_map(gateway).collect()
 }
 
-/// `/proc/net/ipv6_route`: destination, prefix length and next hop are the
-/// first, second and fifth column, in hexadecimal and network order.
+/// `/proc/net/ipv6_route`: prefix length and next hop are the second and the
+/// fifth column, in hexadecimal and network order.
 fn ipv6_gateways(table: &str) -> Vec<IpAddr> {
     let gateway = |line: &str| {
         let columns: Vec<&str> = line.split_whitespace().collect();
-        let (destination, bits, hop) = (columns.first()?, columns.get(1)?, columns.get(4)?);
-        let is_default = is_zero(destination) && is_zero(bits) && !is_zero(hop);
+        let (bits, hop) = (columns.get(1)?, columns.get(4)?);
+        let is_default = is_zero(bits) && !is_zero(hop);
         let word = u128::from_str_radix(hop, 16).ok().filter(|_| is_default)?;
         Some(IpAddr::V6(Ipv6Addr::from(word)))
     };
@@ -86,6 +85,7 @@ eth0\t00000000\t010200C0\t0003\t0\t0\t0\t00000000\t0\t0\t0
 eth0\t000200C0\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0
 eth1\t006433C6\tFE0200C0\t0003\t0\t0\t0\t00FFFFFF\t0\t0\t0
 ppp0\t00000000\t00000000\t0001\t0\t0\t0\t00000000\t0\t0\t0
+tun0\t00000000\t090200C0\t0003\t0\t0\t0\t00000080\t0\t0\t0
 ";
         assert_eq!(ipv4_gateways(table), ["192.0.2.1".parse::<IpAddr>().unwrap()]);
     }
