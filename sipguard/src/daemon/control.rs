@@ -4,18 +4,20 @@
 //! What holds is the union of the files' entries and the operator's. The two
 //! are kept apart: a reload replaces the first and leaves the second.
 
-use std::{fmt, io, path::PathBuf, process, time::Instant};
+use std::{fmt, process, time::Instant};
 
 use ipnet::IpNet;
 use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 use tracing::{info, warn};
 
 use super::{
+    Error,
+    audit::{By, MAX_NOTE, audit, log_note},
     entries::{Entries, Entry},
-    filter::{Filter, FilterError},
+    filter::Filter,
     nets::{covers, overlap, shown},
     place::Place,
-    safety::{self, Refusal},
+    safety,
     stats::stats,
 };
 use crate::{
@@ -27,76 +29,12 @@ use crate::{
         },
     },
     kernel::Attached,
-    policy::{BLACKLIST, Diagnostics, Plan, Setting, TRUSTED, Target},
-    sanitise::{sanitise, sanitise_lines},
+    policy::{BLACKLIST, Plan, Setting, TRUSTED, Target},
+    sanitise::sanitise,
 };
 
 /// Characters of a reason that are kept.
-const MAX_REASON: usize = 200;
-
-/// Characters of a warning that are logged.
-const MAX_NOTE: usize = 4000;
-
-/// Who asks for something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum By {
-    /// A caller of the control socket.
-    Uid(u32),
-    /// A signal; the kernel does not tell us whose.
-    Signal,
-    /// The daemon itself, because a time has come.
-    Timer,
-}
-
-impl fmt::Display for By {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Uid(uid) => write!(f, "uid:{uid}"),
-            Self::Signal => f.write_str("signal"),
-            Self::Timer => f.write_str("timer"),
-        }
-    }
-}
-
-/// Why a request failed. Nothing has changed then.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    #[error(transparent)]
-    Refused(#[from] Refusal),
-    #[error("the reason is longer than {MAX_REASON} characters")]
-    LongReason,
-    #[error("{target} is {list} by {file}, not by an operator")]
-    OnlyInFile { target: String, list: &'static str, file: PathBuf },
-    #[error("{target} is not {list}")]
-    NotListed { target: String, list: &'static str },
-    #[error("{target} is not {list} by itself: {} covers it", holder.target)]
-    Covered { target: String, list: &'static str, holder: Holder, undo: String },
-    #[error("the configuration has errors")]
-    Configuration(Box<Diagnostics>),
-    #[error("the kernel refused: {0}")]
-    Filter(FilterError),
-    #[error("cannot read this host's addresses: {0}")]
-    Host(#[from] io::Error),
-}
-
-impl Error {
-    /// What to do about it.
-    #[must_use]
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::Refused(refusal) => Some(refusal.hint()),
-            Self::OnlyInFile { file, .. } => {
-                Some(format!("remove it from {} and run `sipguard reload`", file.display()))
-            }
-            Self::NotListed { list, .. } => Some(format!("see `sipguard list {list}`")),
-            Self::Covered { undo, .. } => Some(undo.clone()),
-            Self::Configuration(_) => {
-                Some("the last good policy stays: correct the files and reload again".to_owned())
-            }
-            Self::LongReason | Self::Filter(_) | Self::Host(_) => None,
-        }
-    }
-}
+pub(super) const MAX_REASON: usize = 200;
 
 /// The state of the daemon. One owner, one request at a time.
 pub struct Daemon {
@@ -480,11 +418,6 @@ impl Daemon {
     }
 }
 
-/// Logs a warning about the policy, which may have several lines.
-pub(super) fn log_note(note: &str) {
-    warn!("{}", sanitise_lines(note.strip_prefix("warning: ").unwrap_or(note), MAX_NOTE));
-}
-
 /// Settings that are read once, at the start.
 fn needs_restart(setting: &Setting) -> bool {
     setting.key.starts_with("interfaces.") || setting.key.starts_with("control.")
@@ -536,168 +469,5 @@ fn new_entry(ttl: Option<Ttl>, reason: Option<String>, uid: u32) -> (Entry, Opti
     (entry, until)
 }
 
-/// One line per action: who, what, old and new.
-fn audit(by: By, action: &str, target: &str, old: Option<&Entry>, new: Option<&Entry>) {
-    let now = Instant::now();
-    let (old, new) = (described(old, now), described(new, now));
-    info!(target: "sipguard::audit", %by, action, target, old, new);
-}
-
-fn described(entry: Option<&Entry>, now: Instant) -> String {
-    let Some(entry) = entry else { return "none".to_owned() };
-    let until =
-        entry.until(now).map_or_else(|| "without end".to_owned(), |until| format!("until {until}"));
-    match &entry.reason {
-        None => until,
-        Some(reason) => format!("{until}: {}", sanitise(reason, MAX_REASON)),
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use std::fs;
-
-    use jiff::SignedDuration;
-
-    use super::*;
-    use crate::{daemon::fake::Fake, policy::parse_net};
-
-    fn net(text: &str) -> IpNet {
-        parse_net(text).unwrap()
-    }
-
-    fn ttl(text: &str) -> Option<Ttl> {
-        Some(text.parse().unwrap())
-    }
-
-    fn daemon(fake: &Fake, blacklist: &str) -> Daemon {
-        let dir = tempfile::tempdir().unwrap();
-        for file in ["sipguard.toml", "signatures.toml", TRUSTED] {
-            fs::write(dir.path().join(file), "").unwrap();
-        }
-        fs::write(dir.path().join(BLACKLIST), blacklist).unwrap();
-        fake.daemon(dir.path())
-    }
-
-    /// Makes an entry end now.
-    fn end<K: Ord + Copy>(entries: &mut Entries<K>, key: K) {
-        let entry = entries.get(&key).cloned().unwrap();
-        entries.set(key, Entry { deadline: Some(Instant::now()), ..entry });
-    }
-
-    #[test]
-    fn ended_entries_leave_the_lists_and_the_kernel() {
-        let fake = Fake::default();
-        let mut daemon = daemon(&fake, "");
-        let peer: Target = "203.0.113.10:5060".parse().unwrap();
-        daemon.block(net("192.0.2.7"), ttl("1h"), None, 0).unwrap();
-        daemon.block(net("192.0.2.8"), None, None, 0).unwrap();
-        daemon.allow(peer, ttl("1h"), None, 0).unwrap();
-        daemon.expire();
-        assert_eq!(daemon.lists(None).blocked.unwrap().len(), 2);
-        fake.take();
-        end(&mut daemon.blocks, net("192.0.2.7"));
-        end(&mut daemon.allows, peer);
-        daemon.expire();
-        assert_eq!(fake.take(), ["unblock 192.0.2.7/32", "disallow 203.0.113.10:5060"]);
-        let lists = daemon.lists(None);
-        assert_eq!(lists.blocked.unwrap().len(), 1);
-        assert!(lists.trusted.unwrap().is_empty());
-        daemon.expire();
-        assert!(fake.take().is_empty());
-    }
-
-    #[test]
-    fn an_ended_entry_is_given_up_even_if_the_kernel_refuses() {
-        let fake = Fake::default();
-        let mut daemon = daemon(&fake, "");
-        daemon.block(net("192.0.2.7"), ttl("1h"), None, 0).unwrap();
-        end(&mut daemon.blocks, net("192.0.2.7"));
-        fake.take();
-        fake.asked().refuses = true;
-        daemon.expire();
-        daemon.expire();
-        assert_eq!(fake.take(), ["unblock 192.0.2.7/32"]);
-    }
-
-    #[test]
-    fn blocks_of_the_file_end_by_themselves() {
-        let soon = Timestamp::now() + SignedDuration::from_millis(1500);
-        let past = Timestamp::now() - SignedDuration::from_secs(60);
-        let block = |net: &str, until: Timestamp| {
-            format!("[[block]]\naddress = \"{net}\"\nuntil = {until:.3}\n")
-        };
-        let blacklist = block("192.0.2.0/28", soon)
-            + &block("192.0.2.64/28", past)
-            + "[[block]]\naddress = \"192.0.2.128/28\"\n";
-        let fake = Fake::default();
-        let mut daemon = daemon(&fake, &blacklist);
-        assert_eq!(daemon.status().blocked.file, 2);
-        daemon.expire();
-        assert!(fake.take().is_empty());
-        std::thread::sleep(std::time::Duration::from_millis(1600));
-        daemon.expire();
-        assert_eq!(fake.take(), ["apply 192.0.2.128/28"]);
-        assert_eq!(daemon.status().blocked.file, 1);
-        daemon.expire();
-        assert!(fake.take().is_empty());
-    }
-
-    #[test]
-    fn a_block_that_a_file_has_too_is_told() {
-        let fake = Fake::default();
-        let mut daemon = daemon(&fake, "[[block]]\naddress = \"192.0.2.7\"\n");
-        let added = daemon.block(net("192.0.2.7"), None, None, 0).unwrap();
-        assert_eq!(added.notes, ["192.0.2.7 is in blacklist.toml, too"]);
-        let removed = daemon.unblock(net("192.0.2.7"), 0).unwrap();
-        assert_eq!(
-            removed.still,
-            [Holder { target: "192.0.2.7".to_owned(), origin: Origin::File }]
-        );
-    }
-
-    #[test]
-    fn an_undone_unblock_ends_when_the_block_would_have() {
-        let fake = Fake::default();
-        let mut daemon = daemon(&fake, "");
-        daemon.block(net("192.0.2.7"), ttl("1h"), Some("; reboot".to_owned()), 0).unwrap();
-        let undo = daemon.unblock(net("192.0.2.7"), 0).unwrap().undo;
-        assert!(undo.starts_with("sipguard block 192.0.2.7 --ttl 59m"), "{undo}");
-    }
-
-    #[test]
-    fn new_trust_over_an_operators_block_is_told() {
-        let fake = Fake::default();
-        let mut daemon = daemon(&fake, "");
-        daemon.block(net("192.0.2.0/24"), None, None, 0).unwrap();
-        let mut plan = Plan::default();
-        let peer = crate::policy::Peer { name: "carrier".to_owned() };
-        plan.trusted.insert("192.0.2.7".parse().unwrap(), peer);
-        let reloaded = daemon.replace(plan, Vec::new(), By::Signal).unwrap();
-        assert_eq!(
-            reloaded.notes,
-            [
-                "warning: trust wins: the operator's block of 192.0.2.0/24 does not hold for 192.0.2.7"
-            ]
-        );
-        assert_eq!(daemon.blocks.len(), 1);
-    }
-
-    #[test]
-    fn settings_that_need_a_restart_are_told() {
-        let fake = Fake::default();
-        let mut daemon = daemon(&fake, "");
-        let plan = Plan { interfaces: vec!["eth7".to_owned()], ..Plan::default() };
-        let reloaded = daemon.replace(plan, Vec::new(), By::Uid(0)).unwrap();
-        assert!(reloaded.notes[0].contains("interfaces.names"), "{:?}", reloaded.notes);
-    }
-
-    #[test]
-    fn the_audit_line_has_no_room_for_forgery() {
-        let reason = Some("x\n2026 INFO forged\u{1b}[0m".to_owned());
-        let entry = Entry { added: Timestamp::now(), deadline: None, reason, uid: 0 };
-        let line = described(Some(&entry), Instant::now());
-        assert_eq!(line, "without end: x\\u{a}2026 INFO forged\\u{1b}[0m");
-        assert_eq!(described(None, Instant::now()), "none");
-    }
-}
+mod tests;

@@ -1,9 +1,11 @@
 //! The running daemon: it owns the kernel's part, the policy in force and the
 //! operator's entries, and answers the control socket.
 
+mod audit;
 mod config_dir;
 mod control;
 mod entries;
+mod error;
 mod filter;
 mod host;
 mod nets;
@@ -15,9 +17,11 @@ mod shared;
 mod socket;
 mod stats;
 
+pub use audit::By;
 pub use config_dir::{NoConfiguration, config_dir};
-pub use control::{By, Daemon, Error};
+pub use control::Daemon;
 pub use entries::{Entries, Entry};
+pub use error::Error;
 pub use filter::{Filter, FilterError};
 pub use host::Host;
 pub use place::Place;

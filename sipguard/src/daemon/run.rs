@@ -18,7 +18,7 @@ use tokio::{
 use tracing::{info, warn};
 
 use super::{
-    By, ControlSocket, Daemon, Error, Place, Shared, SocketError, control::log_note, reload,
+    By, ControlSocket, Daemon, Error, Place, Shared, SocketError, audit::log_note, reload,
 };
 use crate::{
     api,

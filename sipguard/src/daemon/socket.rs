@@ -150,7 +150,11 @@ mod tests {
         let path = dir.path().join("control.sock");
         let first = ControlSocket::bind(&path).unwrap();
         assert!(matches!(ControlSocket::bind(&path), Err(SocketError::InUse(_))));
-        drop(first);
+        // Not even while the first one does not listen yet, or any more.
+        let (socket, listener) = first;
+        drop(listener);
+        assert!(matches!(ControlSocket::bind(&path), Err(SocketError::InUse(_))));
+        drop(socket);
         assert!(ControlSocket::bind(&path).is_ok());
     }
 
