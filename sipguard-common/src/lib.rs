@@ -4,13 +4,17 @@
 //! Nothing here touches the kernel. The same functions run inside the XDP
 //! program and, on the host, inside ordinary tests: see `docs/design.md`.
 #![cfg_attr(not(test), no_std)]
+#![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
 
 pub mod abi;
 pub mod automaton;
 pub mod bucket;
+pub mod decide;
+pub mod frame;
 pub mod message;
 pub mod method;
 pub mod rule;
+pub mod scan;
 
 /// Hides a value's origin from LLVM.
 ///

@@ -1,0 +1,62 @@
+//! Counting: every packet under exactly one rule.
+
+use sipguard_common::{
+    abi::{Count, Counters, INTERFACE_SLOTS, Judged},
+    decide::Judgement,
+    method::METHOD_SLOTS,
+    rule::Verdict,
+};
+
+use crate::maps;
+
+#[inline(always)]
+fn slot(ifindex: u32) -> u32 {
+    let mut slot = 0;
+    if let Some(interfaces) = maps::INTERFACES.get(0) {
+        let mut i = 1;
+        while i < INTERFACE_SLOTS {
+            // SAFETY: below the number of slots.
+            if unsafe { *interfaces.ifindex.get_unchecked(i) } == ifindex {
+                slot = i as u32;
+            }
+            i += 1;
+        }
+    }
+    slot
+}
+
+/// Counts one frame of `bytes` bytes.
+#[inline(always)]
+pub(crate) fn count(ifindex: u32, bytes: u32, judgement: &Judgement) {
+    if maps::is_test() {
+        let Judgement { rule, method, signature } = *judgement;
+        let _ = maps::JUDGED.set(0, Judged { rule: rule.number(), method, signature, pad: 0 }, 0);
+    }
+    let Some(counters) = maps::COUNTERS.get_ptr_mut(slot(ifindex)) else {
+        return;
+    };
+    // SAFETY: this CPU's own value; rules are numbered below their slots and
+    // the method is compared.
+    unsafe {
+        let count = (&raw mut (*counters).rules).cast::<Count>().add(judgement.rule as usize);
+        (*count).packets += 1;
+        (*count).bytes += u64::from(bytes);
+        by_method(counters, judgement);
+    }
+}
+
+#[inline(always)]
+unsafe fn by_method(counters: *mut Counters, judgement: &Judgement) {
+    let method = sipguard_common::opaque(u64::from(judgement.method)) as usize;
+    if method == 0 || method >= METHOD_SLOTS {
+        return;
+    }
+    // SAFETY: compared above.
+    unsafe {
+        let slots = match judgement.rule.verdict() {
+            Verdict::Pass => &raw mut (*counters).passed,
+            Verdict::Drop => &raw mut (*counters).dropped,
+        };
+        *slots.cast::<u64>().add(method) += 1;
+    }
+}

@@ -1,0 +1,73 @@
+//! The maps. Names are part of the ABI: user space finds them by name.
+
+use aya_ebpf::{
+    Global,
+    btf_maps::{Array, ArrayOfMaps, HashMap, LpmTrie, LruHashMap, PerCpuArray},
+    macros::btf_map,
+};
+use sipguard_common::{
+    abi::{
+        Address, Counters, INTERFACE_SLOTS, Interfaces, Judged, ListEntry, ListKey, ListSizes,
+        Policy, Source,
+    },
+    scan::Scratch,
+};
+
+/// Entries are allocated as they are added: lists are large only where needed.
+const NO_PREALLOC: usize = 1;
+
+/// 1 under test and replay: time comes from [`CLOCK`], and each packet's
+/// outcome is written to [`JUDGED`]. Read-only data, so that a normal load
+/// carries none of it.
+#[unsafe(no_mangle)]
+static TEST: Global<u32> = Global::new(0);
+
+/// Whether this is a load for tests or replay.
+#[inline(always)]
+pub(crate) fn is_test() -> bool {
+    TEST.load() == 1
+}
+
+/// The whole policy, replaced by replacing the inner map.
+#[btf_map]
+pub(crate) static POLICY: ArrayOfMaps<Array<Policy, 1>, 1> = ArrayOfMaps::new();
+
+#[btf_map]
+pub(crate) static INTERFACES: Array<Interfaces, 1> = Array::new();
+
+#[btf_map]
+pub(crate) static COUNTERS: PerCpuArray<Counters, INTERFACE_SLOTS> = PerCpuArray::new();
+
+#[btf_map]
+pub(crate) static LIST_SIZES: Array<ListSizes, 1> = Array::new();
+
+#[btf_map]
+pub(crate) static TRUSTED: HashMap<ListKey, ListEntry, 65_536, NO_PREALLOC> = HashMap::new();
+
+#[btf_map]
+pub(crate) static TRUSTED_PREFIX: LpmTrie<ListKey, ListEntry, 65_536> = LpmTrie::new();
+
+#[btf_map]
+pub(crate) static BLOCKED: HashMap<ListKey, ListEntry, 1_000_000, NO_PREALLOC> = HashMap::new();
+
+#[btf_map]
+pub(crate) static BLOCKED_PREFIX: LpmTrie<ListKey, ListEntry, 1_000_000> = LpmTrie::new();
+
+#[btf_map]
+pub(crate) static PROTECTED: LpmTrie<ListKey, ListEntry, 65_536> = LpmTrie::new();
+
+/// Buckets of strangers. The oldest make room for new ones.
+#[btf_map]
+pub(crate) static STRANGERS: LruHashMap<Address, Source, 131_072> = LruHashMap::new();
+
+/// Working memory of the ingress program.
+#[btf_map]
+pub(crate) static SCRATCH: PerCpuArray<Scratch, 1> = PerCpuArray::new();
+
+/// The clock under test and replay, in nanoseconds.
+#[btf_map]
+pub(crate) static CLOCK: Array<u64, 1> = Array::new();
+
+/// The last outcome under test and replay.
+#[btf_map]
+pub(crate) static JUDGED: Array<Judged, 1> = Array::new();

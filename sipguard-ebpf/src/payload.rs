@@ -1,0 +1,90 @@
+//! Reading the message: the loops of `sipguard_common::scan` by `bpf_loop`.
+
+use core::ffi::c_void;
+
+use aya_ebpf::helpers::generated::bpf_loop;
+use sipguard_common::{
+    abi::Policy,
+    automaton::Table,
+    decide::Content,
+    scan::{self, Scratch},
+};
+
+use crate::maps;
+
+/// What a loop's callback needs. Nothing in it changes during the loop: state
+/// on the caller's stack would be misjudged by Linux 6.1.
+#[repr(C)]
+struct Loop {
+    scratch: *mut Scratch,
+    table: *const Table,
+}
+
+type Callback = unsafe extern "C" fn(u64, *mut Loop) -> i64;
+
+/// `bpf_loop` ends when its callback gives 1. Linux 5.17.
+#[inline(always)]
+fn repeat(calls: u32, callback: Callback, mut context: Loop) {
+    // SAFETY: the callback is a subprogram of this object; the context
+    // outlives the call.
+    unsafe {
+        bpf_loop(calls, callback as *mut c_void, (&raw mut context).cast(), 0);
+    }
+}
+
+unsafe extern "C" fn skip(_: u64, context: *mut Loop) -> i64 {
+    // SAFETY: the context of `repeat`.
+    i64::from(unsafe { scan::skip_call((*context).scratch) })
+}
+
+unsafe extern "C" fn lines(_: u64, context: *mut Loop) -> i64 {
+    // SAFETY: the context of `repeat`.
+    i64::from(unsafe { scan::scan_call((*context).scratch) })
+}
+
+unsafe extern "C" fn values(_: u64, context: *mut Loop) -> i64 {
+    // SAFETY: the context of `repeat`.
+    i64::from(unsafe { scan::match_call((*context).scratch, (*context).table) })
+}
+
+/// What the payload in the scratch memory is, as `Content::encode` gives it.
+/// A subprogram: the verifier walks it once and not once for each way to it.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn content(policy: *const Policy) -> u32 {
+    let Some(scratch) = maps::SCRATCH.get_ptr_mut(0) else {
+        return Content::Garbage.encode();
+    };
+    if policy.is_null() {
+        return Content::Garbage.encode();
+    }
+    // SAFETY: both come from map lookups.
+    unsafe {
+        if scan::needs_skip(scratch) {
+            let table = &raw const (*policy).automaton;
+            repeat(scan::SKIP_CALLS, skip, Loop { scratch, table });
+        }
+        scan::content(scratch, policy).encode()
+    }
+}
+
+/// The signature that the message matches, by index plus one, or 0.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn signature(policy: *const Policy) -> u32 {
+    let Some(scratch) = maps::SCRATCH.get_ptr_mut(0) else {
+        return 0;
+    };
+    if policy.is_null() {
+        return 0;
+    }
+    // SAFETY: both come from map lookups.
+    unsafe {
+        let table = &raw const (*policy).automaton;
+        repeat(scan::SCAN_CALLS, lines, Loop { scratch, table });
+        if scan::match_begin(scratch, table, 0) {
+            repeat(scan::MATCH_CALLS, values, Loop { scratch, table });
+        }
+        (&raw const (*scratch).signature).read_volatile()
+    }
+}
