@@ -49,7 +49,8 @@ pub(crate) fn run_all(workspace: &Workspace, filters: &[String], skips: Skips) -
         outcome => outcome?,
     }
     build::build(workspace)?;
-    let executables = executable::build_all(workspace)?;
+    let mut executables = executable::build_all(workspace)?;
+    executables.push(doc_tests(workspace));
     let (chosen, filters) = executable::choose(executables, filters);
 
     let (with_root, without_root): (Vec<_>, Vec<_>) =
@@ -59,7 +60,6 @@ pub(crate) fn run_all(workspace: &Workspace, filters: &[String], skips: Skips) -
     for executable in &without_root {
         totals += user.run(executable, &filters)?;
     }
-    totals += user.run(&doc_tests(workspace), &filters)?;
     if !with_root.is_empty() {
         totals += run_with_root(workspace, &with_root, &filters, skips)?;
     }

@@ -1,6 +1,6 @@
 //! Reading what libtest prints with `--show-output`.
 
-use std::{fmt, ops::AddAssign};
+use std::{borrow::Cow, fmt, ops::AddAssign};
 
 /// How a test says that it cannot run here.
 const SKIPPED: &str = "SKIPPED: ";
@@ -38,13 +38,6 @@ impl fmt::Display for Totals {
     }
 }
 
-/// Whether a person wants to see a line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Line {
-    Show,
-    Hide,
-}
-
 /// Follows the output of one run.
 ///
 /// Tests that pass show their output too, for libtest keeps what a test writes
@@ -56,16 +49,16 @@ pub(super) struct Reader {
     skips: u64,
     has_result: bool,
     in_successes: bool,
-    /// The test whose output is being shown has said that it was skipped.
-    counted: bool,
+    /// The test whose output follows, until it is known to be skipped.
+    speaker: Option<String>,
 }
 
 impl Reader {
-    /// A line of stdout.
-    pub(super) fn stdout(&mut self, line: &str) -> Line {
+    /// Takes a line of stdout; returns what of it a person wants to see.
+    pub(super) fn stdout<'a>(&mut self, line: &'a str) -> Option<Cow<'a, str>> {
         if let Some(result) = line.strip_prefix("test result: ") {
             self.result(result);
-            return Line::Show;
+            return Some(line.into());
         }
         match line {
             "successes:" => self.in_successes = true,
@@ -73,19 +66,20 @@ impl Reader {
             _ => {}
         }
         if !self.in_successes {
-            return Line::Show;
+            return Some(line.into());
         }
-        if line.starts_with("---- ") {
-            self.counted = false;
+        if let Some(test) =
+            line.strip_prefix("---- ").and_then(|rest| rest.strip_suffix(" stdout ----"))
+        {
+            self.speaker = Some(test.to_owned());
         }
         if !line.starts_with(SKIPPED) {
-            return Line::Hide;
+            return None;
         }
-        if !self.counted {
-            self.counted = true;
-            self.skips += 1;
-        }
-        Line::Show
+        // A second reason of the same test is no second skip.
+        let test = self.speaker.take()?;
+        self.skips += 1;
+        Some(format!("{test}: {line}").into())
     }
 
     /// A line of stderr, which libtest does not keep.
@@ -130,11 +124,15 @@ impl Reader {
 
 #[cfg(test)]
 mod tests {
-    use super::{Line, Reader, Totals};
+    use super::{Reader, Totals};
 
-    fn read(stdout: &str, succeeded: bool) -> (Totals, Vec<&str>) {
+    fn read(stdout: &str, succeeded: bool) -> (Totals, Vec<String>) {
         let mut reader = Reader::default();
-        let shown = stdout.lines().filter(|line| reader.stdout(line) == Line::Show).collect();
+        let shown = stdout
+            .lines()
+            .filter_map(|line| reader.stdout(line))
+            .map(|line| line.into_owned())
+            .collect();
         (reader.finish(succeeded), shown)
     }
 
@@ -148,8 +146,8 @@ mod tests {
             true,
         );
         assert_eq!(totals, Totals { passed: 1, failed: 0, skipped: 2 });
-        assert!(shown.contains(&"SKIPPED: no sipp"));
-        assert!(!shown.contains(&"noise") && !shown.contains(&"table"));
+        assert!(shown.contains(&"a: SKIPPED: no sipp".to_owned()));
+        assert!(!shown.iter().any(|line| line == "noise" || line == "table"));
     }
 
     #[test]
@@ -161,8 +159,8 @@ mod tests {
             false,
         );
         assert_eq!(totals, Totals { passed: 1, failed: 1, skipped: 0 });
-        assert!(shown.contains(&"why"));
-        assert!(!shown.contains(&"noise"));
+        assert!(shown.contains(&"why".to_owned()));
+        assert!(!shown.contains(&"noise".to_owned()));
     }
 
     #[test]

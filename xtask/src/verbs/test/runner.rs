@@ -15,7 +15,7 @@ use anyhow::{Context as _, Error, Result};
 use super::{
     Skips,
     executable::Executable,
-    libtest::{Line, Reader, Totals},
+    libtest::{Reader, Totals},
 };
 use crate::{bounded, cargo, process, root::Root, workspace::Workspace};
 
@@ -166,8 +166,8 @@ fn drain(lines: &Receiver<Output>, reader: &mut Reader) {
 fn print(reader: &mut Reader, line: &Output) {
     match line {
         Output::Stdout(line) => {
-            if reader.stdout(line) == Line::Show {
-                println!("{line}");
+            if let Some(shown) = reader.stdout(line) {
+                println!("{shown}");
             }
         }
         Output::Stderr(line) => {
