@@ -41,18 +41,27 @@ impl Content {
     }
 }
 
+/// Whether the operator's lists name a source; trust wins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Listed {
+    Nowhere = 0,
+    Trusted = 1,
+    Blocked = 2,
+}
+
 /// What the buckets of a source say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
 pub enum Admission {
-    Within,
-    OverMethod,
-    OverSource,
+    Within = 0,
+    OverMethod = 1,
+    OverSource = 2,
 }
 
 /// The state and the payload that a decision may ask for, cheapest first.
 pub trait World {
-    fn is_trusted(&mut self) -> bool;
-    fn is_blocked(&mut self) -> bool;
+    fn listed(&mut self) -> Listed;
     /// Reads the payload; what it is, as [`Content::encode`] gives it.
     fn content(&mut self) -> u32;
     /// The signature that matches the message, by index plus one, or 0.
@@ -97,23 +106,22 @@ fn class_of(method: u32) -> Class {
 #[inline(always)]
 pub fn decide<W: World>(
     world: &mut W,
-    transport: &Transport,
+    transport: Transport,
     posture: u32,
     options: u32,
 ) -> Judgement {
-    if world.is_trusted() {
-        return Judgement::of(Rule::Trusted);
-    }
-    if world.is_blocked() {
-        return Judgement::of(Rule::Blocked);
+    match world.listed() {
+        Listed::Trusted => return Judgement::of(Rule::Trusted),
+        Listed::Blocked => return Judgement::of(Rule::Blocked),
+        Listed::Nowhere => {}
     }
     if posture == posture::CLOSED {
         return Judgement::of(Rule::Closed);
     }
     match transport {
         Transport::LaterFragment => return Judgement::of(Rule::Fragment),
-        Transport::Tcp { .. } => return Judgement::of(Rule::Stranger),
-        Transport::Udp { .. } => {}
+        Transport::Tcp => return Judgement::of(Rule::Stranger),
+        Transport::Udp => {}
     }
     let content = world.content();
     let method = match content {

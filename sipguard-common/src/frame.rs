@@ -8,8 +8,10 @@ use crate::abi::{self, Address};
 
 /// Bounds-checked access to a frame.
 pub trait Frame {
-    /// `N` bytes at `offset`, or `None` where the frame is shorter.
-    fn read<const N: usize>(&self, offset: u32) -> Option<[u8; N]>;
+    /// The big-endian word at `offset`, or `None` where the frame is shorter.
+    fn word(&self, offset: u32) -> Option<u32>;
+    /// `N` bytes from `offset` on, or `None` where the frame is shorter.
+    fn load<const N: usize>(&self, offset: u32, into: &mut [u8; N]) -> Option<()>;
     /// Length of the frame in bytes.
     fn len(&self) -> u32;
     /// Whether the frame holds nothing at all.
@@ -19,9 +21,16 @@ pub trait Frame {
 }
 
 impl Frame for [u8] {
-    fn read<const N: usize>(&self, offset: u32) -> Option<[u8; N]> {
+    fn word(&self, offset: u32) -> Option<u32> {
+        let mut bytes = [0; 4];
+        self.load(offset, &mut bytes)?;
+        Some(u32::from_be_bytes(bytes))
+    }
+
+    fn load<const N: usize>(&self, offset: u32, into: &mut [u8; N]) -> Option<()> {
         let start = offset as usize;
-        self.get(start..start.checked_add(N)?)?.try_into().ok()
+        *into = self.get(start..start.checked_add(N)?)?.try_into().ok()?;
+        Some(())
     }
 
     fn len(&self) -> u32 {
@@ -32,146 +41,170 @@ impl Frame for [u8] {
 /// What a packet carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
-    /// UDP with its ports in network byte order, and where its payload lies.
-    Udp { source: [u8; 2], destination: [u8; 2], payload: u32, len: u32 },
-    /// TCP with its ports in network byte order.
-    Tcp { source: [u8; 2], destination: [u8; 2] },
+    Udp,
+    Tcp,
     /// A fragment of UDP or TCP other than the first: no ports.
     LaterFragment,
 }
 
-/// An IP packet with UDP or TCP in it.
+/// The headers of an IP packet with UDP or TCP in it. In the kernel this lies
+/// in a map, for the verifier keeps track of memory worse than of registers,
+/// and is the better for it: see `offset`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
 pub struct Packet {
     pub source: Address,
     pub destination: Address,
-    pub transport: Transport,
+    /// Zero in later fragments.
+    pub source_port: [u8; 2],
+    pub destination_port: [u8; 2],
+    /// Where the payload of UDP starts in the frame, and its length.
+    pub payload: u32,
+    pub len: u32,
+    /// Where the next header starts. Written and read again between headers,
+    /// so that the verifier sees one range and not one for each way there.
+    offset: u32,
+}
+
+impl Packet {
+    /// Nothing parsed yet.
+    pub const ZERO: Self = Self {
+        source: [0; 16],
+        destination: [0; 16],
+        source_port: [0; 2],
+        destination_port: [0; 2],
+        payload: 0,
+        len: 0,
+        offset: 0,
+    };
+
+    #[inline(always)]
+    fn offset(&self) -> u32 {
+        // SAFETY: a field of self.
+        unsafe { (&raw const self.offset).read_volatile() & OFFSET_MASK }
+    }
+
+    #[inline(always)]
+    fn set_offset(&mut self, offset: u32) {
+        // SAFETY: a field of self.
+        unsafe { (&raw mut self.offset).write_volatile(offset) }
+    }
 }
 
 const ETHERNET: u32 = 14;
-const ETHERTYPE_IPV4: u16 = 0x0800;
-const ETHERTYPE_IPV6: u16 = 0x86dd;
+const ETHERTYPE_IPV4: u32 = 0x0800;
+const ETHERTYPE_IPV6: u32 = 0x86dd;
 const TCP: u8 = 6;
 const UDP: u8 = 17;
+const FRAGMENT: u8 = 44;
+const AUTHENTICATION: u8 = 51;
 const UDP_HEADER: u32 = 8;
 
 /// IPv6 extension headers that are walked. Linux itself takes any number; a
 /// packet with more than this is passed unread.
 pub const MAX_EXTENSIONS: u32 = 8;
 
-/// Offsets stay below this: no header of a packet starts later. The mask gives
-/// the verifier one range for all rounds of a loop.
-const OFFSET_MASK: u64 = 0x3fff;
+/// Offsets stay below this: no header of a packet starts later.
+const OFFSET_MASK: u32 = 0x3fff;
 
 #[inline(always)]
-fn masked(offset: u32) -> u32 {
-    (crate::opaque(u64::from(offset)) & OFFSET_MASK) as u32
-}
-
-#[inline(always)]
-const fn is_vlan(ethertype: u16) -> bool {
+const fn is_vlan(ethertype: u32) -> bool {
     // 802.1Q, 802.1ad and the tag that was used for QinQ before it.
     matches!(ethertype, 0x8100 | 0x88a8 | 0x9100)
 }
 
 /// Reads the headers of a frame with up to two VLAN tags.
 #[inline(always)]
-pub fn parse<F: Frame + ?Sized>(frame: &F) -> Option<Packet> {
-    let mut ethertype = u16::from_be_bytes(frame.read(12)?);
+pub fn parse<F: Frame + ?Sized>(frame: &F, packet: &mut Packet) -> Option<Transport> {
+    let mut ethertype = frame.word(12)? >> 16;
     let mut offset = ETHERNET;
     if is_vlan(ethertype) {
-        ethertype = u16::from_be_bytes(frame.read(16)?);
+        ethertype = frame.word(16)? >> 16;
         offset = ETHERNET + 4;
         if is_vlan(ethertype) {
-            ethertype = u16::from_be_bytes(frame.read(20)?);
+            ethertype = frame.word(20)? >> 16;
             offset = ETHERNET + 8;
         }
     }
+    packet.set_offset(offset);
     match ethertype {
-        ETHERTYPE_IPV4 => ipv4(frame, offset),
-        ETHERTYPE_IPV6 => ipv6(frame, offset),
+        ETHERTYPE_IPV4 => ipv4(frame, packet),
+        ETHERTYPE_IPV6 => ipv6(frame, packet),
         _ => None,
     }
 }
 
 /// RFC 791 section 3.1.
 #[inline(always)]
-fn ipv4<F: Frame + ?Sized>(frame: &F, offset: u32) -> Option<Packet> {
-    let header: [u8; 20] = frame.read(offset)?;
+fn ipv4<F: Frame + ?Sized>(frame: &F, packet: &mut Packet) -> Option<Transport> {
+    let offset = packet.offset();
+    let mut header = [0; 20];
+    frame.load(offset, &mut header)?;
     let [head, _, l0, l1, _, _, f0, f1, _, protocol, _, _, s0, s1, s2, s3, d0, d1, d2, d3] = header;
     let header_len = u32::from(head & 0x0f) * 4;
     if head >> 4 != 4 || header_len < 20 {
         return None;
     }
+    packet.source = abi::v4([s0, s1, s2, s3]);
+    packet.destination = abi::v4([d0, d1, d2, d3]);
+    packet.set_offset(offset + header_len);
     // A total length of 0 stands on segments that the kernel has merged.
     let end = match u32::from(u16::from_be_bytes([l0, l1])) {
         0 => frame.len(),
         len => offset + len,
     };
     let first = u16::from_be_bytes([f0, f1]) & 0x1fff == 0;
-    let transport = transport(frame, protocol, masked(offset + header_len), end, first)?;
-    Some(Packet {
-        source: abi::v4([s0, s1, s2, s3]),
-        destination: abi::v4([d0, d1, d2, d3]),
-        transport,
-    })
+    transport(frame, packet, protocol, end, first)
 }
 
 /// RFC 8200 sections 3 and 4.
 #[inline(always)]
-fn ipv6<F: Frame + ?Sized>(frame: &F, offset: u32) -> Option<Packet> {
-    let head: [u8; 8] = frame.read(offset)?;
-    let source: Address = frame.read(offset + 8)?;
-    let destination: Address = frame.read(offset + 24)?;
-    let [version, _, _, _, l0, l1, mut next, _] = head;
-    if version >> 4 != 6 {
+fn ipv6<F: Frame + ?Sized>(frame: &F, packet: &mut Packet) -> Option<Transport> {
+    let offset = packet.offset();
+    let head = frame.word(offset)?;
+    let lengths = frame.word(offset + 4)?;
+    frame.load(offset + 8, &mut packet.source)?;
+    frame.load(offset + 24, &mut packet.destination)?;
+    if head >> 28 != 6 {
         return None;
     }
-    let mut offset = offset + 40;
+    packet.set_offset(offset + 40);
     // A payload length of 0 stands on jumbograms.
-    let end = match u32::from(u16::from_be_bytes([l0, l1])) {
+    let end = match lengths >> 16 {
         0 => frame.len(),
-        len => offset + len,
+        len => offset + 40 + len,
     };
-    let mut first = true;
+    let mut next = (lengths >> 8) as u8;
     for _ in 0..MAX_EXTENSIONS {
-        let len = match next {
-            // Hop-by-hop, routing, destination, mobility, HIP, shim6.
-            0 | 43 | 60 | 135 | 139 | 140 => {
-                let [following, len]: [u8; 2] = frame.read(offset)?;
-                next = following;
-                (u32::from(len) + 1) * 8
-            }
-            // Fragment.
-            44 => {
-                let [following, _, f0, f1]: [u8; 4] = frame.read(offset)?;
-                next = following;
-                first = u16::from_be_bytes([f0, f1]) & 0xfff8 == 0;
-                8
-            }
-            // Authentication header, RFC 4302 section 2.2.
-            51 => {
-                let [following, len]: [u8; 2] = frame.read(offset)?;
-                next = following;
-                (u32::from(len) + 2) * 4
-            }
-            _ => break,
-        };
-        offset = masked(offset + len);
-        // What follows the header of a later fragment is payload.
-        if !first {
+        // Hop-by-hop, routing, fragment, authentication, destination,
+        // mobility, HIP, shim6.
+        if !matches!(next, 0 | 43 | 44 | 51 | 60 | 135 | 139 | 140) {
             break;
         }
+        let offset = packet.offset();
+        let extension = frame.word(offset)?;
+        let kind = next;
+        next = (extension >> 24) as u8;
+        let units = (extension >> 16) & 0xff;
+        packet.set_offset(match kind {
+            FRAGMENT => offset + 8,
+            // RFC 4302 section 2.2.
+            AUTHENTICATION => offset + (units + 2) * 4,
+            _ => offset + (units + 1) * 8,
+        });
+        // What follows the header of a later fragment is payload.
+        if kind == FRAGMENT && extension & 0xfff8 != 0 {
+            return transport(frame, packet, next, end, false);
+        }
     }
-    let transport = transport(frame, next, masked(offset), end, first)?;
-    Some(Packet { source, destination, transport })
+    transport(frame, packet, next, end, true)
 }
 
 #[inline(always)]
 fn transport<F: Frame + ?Sized>(
     frame: &F,
+    packet: &mut Packet,
     protocol: u8,
-    offset: u32,
     end: u32,
     first: bool,
 ) -> Option<Transport> {
@@ -179,21 +212,24 @@ fn transport<F: Frame + ?Sized>(
         return None;
     }
     if !first {
+        packet.source_port = [0, 0];
+        packet.destination_port = [0, 0];
         return Some(Transport::LaterFragment);
     }
+    let offset = packet.offset();
+    let [s0, s1, d0, d1] = frame.word(offset)?.to_be_bytes();
+    packet.source_port = [s0, s1];
+    packet.destination_port = [d0, d1];
     if protocol == TCP {
-        let [s0, s1, d0, d1]: [u8; 4] = frame.read(offset)?;
-        return Some(Transport::Tcp { source: [s0, s1], destination: [d0, d1] });
+        return Some(Transport::Tcp);
     }
     // RFC 768. Where the length disagrees with the packet, the shorter holds,
     // as in the kernel; one below 8 says nothing.
-    let [s0, s1, d0, d1, l0, l1, _, _]: [u8; 8] = frame.read(offset)?;
-    let payload = offset + UDP_HEADER;
+    let length = frame.word(offset + 4)? >> 16;
     let end = if end < frame.len() { end } else { frame.len() };
-    let room = end.saturating_sub(payload);
-    let len = match u32::from(u16::from_be_bytes([l0, l1])) {
-        len @ UDP_HEADER.. if len - UDP_HEADER < room => len - UDP_HEADER,
-        _ => room,
-    };
-    Some(Transport::Udp { source: [s0, s1], destination: [d0, d1], payload, len })
+    packet.payload = offset + UDP_HEADER;
+    let room = end.saturating_sub(packet.payload);
+    packet.len =
+        if length >= UDP_HEADER && length - UDP_HEADER < room { length - UDP_HEADER } else { room };
+    Some(Transport::Udp)
 }

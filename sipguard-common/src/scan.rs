@@ -10,6 +10,7 @@ use crate::{
     abi::Policy,
     automaton::{self, Field, NO_ROOT, Table},
     decide::Content,
+    frame::Packet,
     message::{self, Start},
 };
 
@@ -53,6 +54,7 @@ pub struct Scratch {
     pub found: u32,
     /// Index of the signature that matched, plus one.
     pub signature: u32,
+    pub packet: Packet,
     pub hits: [Hit; MAX_HITS as usize],
     /// Payload, seal, and what earlier packets left.
     pub bytes: [u8; BUFFER],
@@ -67,6 +69,7 @@ impl Scratch {
         hit: 0,
         found: 0,
         signature: 0,
+        packet: Packet::ZERO,
         hits: [Hit { offset: 0, field: 0 }; MAX_HITS as usize],
         bytes: [0; BUFFER],
     };

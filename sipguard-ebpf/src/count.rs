@@ -9,20 +9,22 @@ use sipguard_common::{
 
 use crate::maps;
 
+/// The slot of an interface. The first ones are found first, so that a host
+/// with one interface pays for one comparison.
 #[inline(always)]
 fn slot(ifindex: u32) -> u32 {
-    let mut slot = 0;
-    if let Some(interfaces) = maps::INTERFACES.get(0) {
-        let mut i = 1;
-        while i < INTERFACE_SLOTS {
-            // SAFETY: below the number of slots.
-            if unsafe { *interfaces.ifindex.get_unchecked(i) } == ifindex {
-                slot = i as u32;
-            }
-            i += 1;
+    let Some(interfaces) = maps::INTERFACES.get(0) else {
+        return 0;
+    };
+    let mut slot = 1;
+    while slot < INTERFACE_SLOTS {
+        // SAFETY: below the number of slots.
+        if unsafe { *interfaces.ifindex.get_unchecked(slot) } == ifindex {
+            return slot as u32;
         }
+        slot += 1;
     }
-    slot
+    0
 }
 
 /// Counts one frame of `bytes` bytes.

@@ -1,10 +1,11 @@
 //! Spending tokens of a stranger's buckets, exactly, on several CPUs.
 
 use sipguard_common::{
-    abi::{Address, Source},
+    abi::{Address, Policy, Source, source_key},
     bucket::{Limit, Step, step},
     decide::Admission,
     method::{BUCKETS, Class},
+    opaque,
 };
 
 use crate::{clock, maps};
@@ -66,49 +67,71 @@ unsafe fn spend(word: *mut u64, now: u64, limit: Limit) -> bool {
     false
 }
 
-/// The limits one packet has to meet.
-#[derive(Clone, Copy)]
-pub(crate) struct Spend {
-    pub(crate) class: usize,
-    pub(crate) of_class: Limit,
-    /// Unlimited for packets that count against their class only.
-    pub(crate) of_total: Limit,
+const TOTAL: u32 = Class::Total as u32;
+
+/// The buckets of a source; a new source gets new ones.
+#[inline(always)]
+fn buckets(source: &Address) -> Option<*mut Source> {
+    if let Some(state) = maps::STRANGERS.get_ptr_mut(source) {
+        return Some(state);
+    }
+    // Fails where another CPU was first: then its entry is there.
+    let _ = maps::STRANGERS.insert(source, Source::NEW, BPF_NOEXIST);
+    maps::STRANGERS.get_ptr_mut(source)
 }
 
-const TOTAL: usize = Class::Total as usize;
-
-/// Counts a packet of `source` against its buckets.
-#[inline(always)]
-pub(crate) fn admit(source: &Address, spend_of: Spend) -> Admission {
-    let Spend { class, of_class, of_total } = spend_of;
-    if class >= BUCKETS || (of_class.interval_ns == 0 && of_total.interval_ns == 0) {
-        return Admission::Within;
-    }
-    let now = clock::now();
-    let state = match maps::STRANGERS.get_ptr_mut(source) {
-        Some(state) => state,
-        None => {
-            if maps::STRANGERS.insert(source, Source::NEW, BPF_NOEXIST) != Ok(()) {
-                // Another CPU was first, or there is no memory: look again.
-            }
-            match maps::STRANGERS.get_ptr_mut(source) {
-                Some(state) => state,
-                // What cannot be counted passes.
-                None => return Admission::Within,
-            }
-        }
+/// Counts the packet in the scratch memory against its class and, where
+/// `total` is not 0, against all requests of its source together. Gives an
+/// [`Admission`] by number. A subprogram: the verifier walks it once and not
+/// once for each way to it.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn admit(policy: *const Policy, class: u32, total: u32) -> u32 {
+    let within = Admission::Within as u32;
+    let Some(scratch) = maps::SCRATCH.get(0) else {
+        return within;
     };
-    // SAFETY: the class was compared; the value stays mapped while the program
-    // runs. If the LRU gives it to another source meanwhile, one token is
-    // spent from the wrong bucket, which is cheaper than any lock.
+    if policy.is_null() {
+        return within;
+    }
+    let class = opaque(u64::from(class)) as usize;
+    if class >= BUCKETS {
+        return within;
+    }
+    // SAFETY: the policy comes from a map lookup and is not null; the class
+    // was compared. The buckets stay mapped while the program runs: if the LRU
+    // gives them to another source meanwhile, one token is spent from a wrong
+    // bucket, which is cheaper than any lock.
     unsafe {
+        let limits = (&raw const (*policy).limits).cast::<Limit>();
+        let of_class = *limits.add(class);
+        let of_total = if total == 0 { Limit::UNLIMITED } else { *limits.add(TOTAL as usize) };
+        if of_class.interval_ns == 0 && of_total.interval_ns == 0 {
+            return within;
+        }
+        let source = source_key(scratch.packet.source, (*policy).source_mask);
+        let Some(state) = buckets(&source) else {
+            // What cannot be counted passes.
+            return within;
+        };
+        let now = clock::now();
         let tats = (&raw mut (*state).tat_ns).cast::<u64>();
         if !spend(tats.add(class), now, of_class) {
-            return Admission::OverMethod;
+            return Admission::OverMethod as u32;
         }
-        if !spend(tats.add(TOTAL), now, of_total) {
-            return Admission::OverSource;
+        if !spend(tats.add(TOTAL as usize), now, of_total) {
+            return Admission::OverSource as u32;
         }
     }
-    Admission::Within
+    within
+}
+
+/// As the subprogram says.
+#[inline(always)]
+pub(crate) fn spend_for(policy: &Policy, class: Class, total: bool) -> Admission {
+    match admit(policy, class as u32, u32::from(total)) {
+        1 => Admission::OverMethod,
+        2 => Admission::OverSource,
+        _ => Admission::Within,
+    }
 }

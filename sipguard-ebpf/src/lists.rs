@@ -1,9 +1,10 @@
 //! Who is listed: trusted, blocked, and which destinations are protected.
 
-use aya_ebpf::{
-    btf_maps::{HashMap, LpmTrie, lpm_trie::Key},
+use aya_ebpf::btf_maps::{HashMap, LpmTrie, lpm_trie::Key};
+use sipguard_common::{
+    abi::{Address, LIST_KEY_HEAD_BITS, ListEntry, ListKey, ListSizes},
+    decide::Listed,
 };
-use sipguard_common::abi::{Address, LIST_KEY_HEAD_BITS, ListEntry, ListKey};
 
 use crate::{clock, maps};
 
@@ -33,37 +34,48 @@ fn prefix<const N: usize, const F: usize>(
     map.get(&Key::new(FULL, *key)).is_some_and(holds)
 }
 
-/// Whether the operator trusts this source, with any port or this one.
 #[inline(always)]
-pub(crate) fn is_trusted(address: Address, port: [u8; 2]) -> bool {
-    let Some(sizes) = maps::LIST_SIZES.get(0) else {
-        return false;
-    };
-    let any = ListKey::new(address, ANY_PORT);
-    if sizes.trusted_exact != 0 && exact(&maps::TRUSTED, &any) {
-        return true;
-    }
-    if sizes.trusted_prefix != 0 && prefix(&maps::TRUSTED_PREFIX, &any) {
-        return true;
-    }
-    let with_port = ListKey::new(address, port);
-    if sizes.trusted_exact_port != 0 && exact(&maps::TRUSTED, &with_port) {
-        return true;
-    }
-    sizes.trusted_prefix_port != 0 && prefix(&maps::TRUSTED_PREFIX, &with_port)
+fn is_trusted(sizes: &ListSizes, any: &ListKey, with_port: &ListKey) -> bool {
+    (sizes.trusted_exact != 0 && exact(&maps::TRUSTED, any))
+        || (sizes.trusted_exact_port != 0 && exact(&maps::TRUSTED, with_port))
+        || (sizes.trusted_prefix != 0 && prefix(&maps::TRUSTED_PREFIX, any))
+        || (sizes.trusted_prefix_port != 0 && prefix(&maps::TRUSTED_PREFIX, with_port))
 }
 
-/// Whether the operator blocks this source.
 #[inline(always)]
-pub(crate) fn is_blocked(address: Address) -> bool {
-    let Some(sizes) = maps::LIST_SIZES.get(0) else {
-        return false;
+fn is_blocked(sizes: &ListSizes, any: &ListKey) -> bool {
+    (sizes.blocked_exact != 0 && exact(&maps::BLOCKED, any))
+        || (sizes.blocked_prefix != 0 && prefix(&maps::BLOCKED_PREFIX, any))
+}
+
+/// Whether the lists name the source in the scratch memory. A subprogram: the
+/// verifier walks it once and not once for each way to it.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn listed() -> u32 {
+    let (Some(scratch), Some(sizes)) = (maps::SCRATCH.get(0), maps::LIST_SIZES.get(0)) else {
+        return Listed::Nowhere as u32;
     };
-    let key = ListKey::new(address, ANY_PORT);
-    if sizes.blocked_exact != 0 && exact(&maps::BLOCKED, &key) {
-        return true;
+    let packet = &scratch.packet;
+    let any = ListKey::new(packet.source, ANY_PORT);
+    let with_port = ListKey::new(packet.source, packet.source_port);
+    if is_trusted(sizes, &any, &with_port) {
+        return Listed::Trusted as u32;
     }
-    sizes.blocked_prefix != 0 && prefix(&maps::BLOCKED_PREFIX, &key)
+    if is_blocked(sizes, &any) {
+        return Listed::Blocked as u32;
+    }
+    Listed::Nowhere as u32
+}
+
+/// What the lists say about the source in the scratch memory.
+#[inline(always)]
+pub(crate) fn look_up() -> Listed {
+    match listed() {
+        1 => Listed::Trusted,
+        2 => Listed::Blocked,
+        _ => Listed::Nowhere,
+    }
 }
 
 /// Whether packets to this destination are judged at all.

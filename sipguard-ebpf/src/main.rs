@@ -15,19 +15,19 @@ mod payload;
 
 use aya_ebpf::{bindings::xdp_action, macros::xdp, programs::XdpContext};
 use sipguard_common::{
-    abi::{Policy, source_key},
-    bucket::Limit,
-    decide::{Admission, Content, Judgement, World, decide},
-    frame::{Frame as _, Packet, Transport, parse},
+    abi::Policy,
+    decide::{Admission, Judgement, Listed, World, decide},
+    frame::{Frame as _, Transport, parse},
     method::Class,
     rule::{Rule, Verdict},
+    scan::Scratch,
 };
 
 use crate::packet::Ingress;
 
 /// Judges each frame that comes in.
 #[xdp(frags)]
-pub fn sipguard_ingress(context: XdpContext) -> u32 {
+pub(crate) fn sipguard_ingress(context: XdpContext) -> u32 {
     let frame = Ingress::new(&context);
     let judgement = judge(&frame).unwrap_or(Judgement::of(Rule::NotSip));
     count::count(context.ingress_ifindex() as u32, frame.len(), &judgement);
@@ -40,23 +40,21 @@ pub fn sipguard_ingress(context: XdpContext) -> u32 {
 /// `None` where the packet is none of our business, or there is no policy yet.
 #[inline(always)]
 fn judge(frame: &Ingress<'_>) -> Option<Judgement> {
-    let packet = parse(frame)?;
+    let scratch = maps::SCRATCH.get_ptr_mut(0)?;
+    // SAFETY: this CPU's own memory, and nothing else points into it here.
+    let packet = unsafe { &mut (*scratch).packet };
+    let transport = parse(frame, packet)?;
     let policy = maps::POLICY.get_value(0, &0)?;
-    let source_port = match packet.transport {
-        Transport::Udp { source, destination, .. } | Transport::Tcp { source, destination } => {
-            if !is_protected_port(policy, destination) {
-                return None;
-            }
-            source
-        }
-        // No port of its own; 0 is never a peer's.
-        Transport::LaterFragment => [0, 0],
-    };
+    // A later fragment has no port of its own.
+    if transport != Transport::LaterFragment && !is_protected_port(policy, packet.destination_port)
+    {
+        return None;
+    }
     if !lists::is_protected(packet.destination) {
         return None;
     }
-    let mut kernel = Kernel { frame, packet: &packet, source_port, policy };
-    Some(decide(&mut kernel, &packet.transport, policy.posture, policy.options))
+    let mut kernel = Kernel { frame, policy, scratch };
+    Some(decide(&mut kernel, transport, policy.posture, policy.options))
 }
 
 #[inline(always)]
@@ -70,31 +68,19 @@ fn is_protected_port(policy: &Policy, port: [u8; 2]) -> bool {
 /// The state and bytes behind a decision.
 struct Kernel<'a> {
     frame: &'a Ingress<'a>,
-    packet: &'a Packet,
-    source_port: [u8; 2],
     policy: &'a Policy,
+    scratch: *mut Scratch,
 }
 
 impl World for Kernel<'_> {
     #[inline(always)]
-    fn is_trusted(&mut self) -> bool {
-        lists::is_trusted(self.packet.source, self.source_port)
-    }
-
-    #[inline(always)]
-    fn is_blocked(&mut self) -> bool {
-        lists::is_blocked(self.packet.source)
+    fn listed(&mut self) -> Listed {
+        lists::look_up()
     }
 
     #[inline(always)]
     fn content(&mut self) -> u32 {
-        let Transport::Udp { payload, len, .. } = self.packet.transport else {
-            return Content::Garbage.encode();
-        };
-        let Some(scratch) = maps::SCRATCH.get_ptr_mut(0) else {
-            return Content::Garbage.encode();
-        };
-        self.frame.copy_payload(payload, len, scratch);
+        self.frame.copy_payload(self.scratch);
         payload::content(self.policy)
     }
 
@@ -105,14 +91,7 @@ impl World for Kernel<'_> {
 
     #[inline(always)]
     fn admit(&mut self, class: Class, total: bool) -> Admission {
-        let class = class as usize;
-        let limits = &self.policy.limits;
-        // SAFETY: every class has its place.
-        let of_class = unsafe { *limits.get_unchecked(class) };
-        let of_total =
-            if total { limits[Class::Total as usize] } else { Limit::UNLIMITED };
-        let source = source_key(self.packet.source, self.policy.source_mask);
-        limits::admit(&source, limits::Spend { class, of_class, of_total })
+        limits::spend_for(self.policy, class, total)
     }
 }
 

@@ -6,7 +6,7 @@ use aya_ebpf::{
     programs::XdpContext,
 };
 use sipguard_common::{
-    frame::Frame,
+    frame::{Frame, Packet},
     opaque,
     scan::{self, PAYLOAD_MAX, Scratch},
 };
@@ -26,57 +26,68 @@ impl<'a> Ingress<'a> {
         Self { context, len: len as u32 }
     }
 
-    /// Copies up to `len` bytes of payload from `offset` on into the scratch
-    /// memory and seals them. What cannot be read counts as empty.
+    /// Copies the payload of the packet in the scratch memory there, and seals
+    /// it. What cannot be read counts as empty.
     #[inline(always)]
-    pub(crate) fn copy_payload(&self, offset: u32, len: u32, scratch: *mut Scratch) {
+    pub(crate) fn copy_payload(&self, scratch: *mut Scratch) {
         // SAFETY: the scratch memory comes from a map lookup.
         unsafe {
             scan::begin(scratch);
+            let Packet { payload, len, .. } = (*scratch).packet;
             let bounded = opaque(u64::from(if len > PAYLOAD_MAX { PAYLOAD_MAX } else { len }));
             if bounded == 0 || bounded > u64::from(PAYLOAD_MAX) {
                 return;
             }
             let bytes = (&raw mut (*scratch).bytes).cast::<u8>();
-            // Linux 5.18.
-            let copied = bpf_xdp_load_bytes(
-                self.context.as_ptr().cast(),
-                offset,
-                bytes.cast(),
-                bounded as u32,
-            );
-            if copied == 0 {
+            if self.gather(payload, bytes, bounded as u32).is_some() {
                 scan::seal(scratch, bounded as u32);
             }
         }
     }
 }
 
-impl Frame for Ingress<'_> {
+impl Ingress<'_> {
+    /// Where `N` bytes at `offset` lie in the linear part of the frame.
     #[inline(always)]
-    fn read<const N: usize>(&self, offset: u32) -> Option<[u8; N]> {
+    fn linear<const N: usize>(&self, offset: u32) -> Option<*const u8> {
         let start = self.context.data() + offset as usize;
         // LLVM would turn `start + N > end` into a comparison that tells the
         // verifier nothing.
         let end = opaque((start + N) as u64) as usize;
-        if end <= self.context.data_end() {
-            // SAFETY: compared with the end of the packet just above.
-            return Some(unsafe { (start as *const [u8; N]).read_unaligned() });
+        (end <= self.context.data_end()).then_some(start as *const u8)
+    }
+
+    /// The same bytes by the helper, which knows all parts of a frame.
+    #[inline(always)]
+    fn gather(&self, offset: u32, into: *mut u8, len: u32) -> Option<()> {
+        // SAFETY: the helper checks the frame's bounds, the caller gives room
+        // for `len` bytes. Linux 5.18.
+        let result =
+            unsafe { bpf_xdp_load_bytes(self.context.as_ptr().cast(), offset, into.cast(), len) };
+        (result == 0).then_some(())
+    }
+}
+
+impl Frame for Ingress<'_> {
+    #[inline(always)]
+    fn word(&self, offset: u32) -> Option<u32> {
+        if let Some(bytes) = self.linear::<4>(offset) {
+            // SAFETY: compared with the end of the linear part.
+            return Some(u32::from_be(unsafe { bytes.cast::<u32>().read_unaligned() }));
         }
-        if offset + N as u32 > self.len {
-            return None;
+        let mut word = 0u32;
+        self.gather(offset, (&raw mut word).cast(), 4)?;
+        Some(u32::from_be(word))
+    }
+
+    #[inline(always)]
+    fn load<const N: usize>(&self, offset: u32, into: &mut [u8; N]) -> Option<()> {
+        if let Some(bytes) = self.linear::<N>(offset) {
+            // SAFETY: compared with the end of the linear part.
+            *into = unsafe { bytes.cast::<[u8; N]>().read_unaligned() };
+            return Some(());
         }
-        let mut bytes = [0; N];
-        // SAFETY: the helper checks the bounds of the frame itself.
-        let copied = unsafe {
-            bpf_xdp_load_bytes(
-                self.context.as_ptr().cast(),
-                offset,
-                bytes.as_mut_ptr().cast(),
-                N as u32,
-            )
-        };
-        (copied == 0).then_some(bytes)
+        self.gather(offset, into.as_mut_ptr(), N as u32)
     }
 
     #[inline(always)]

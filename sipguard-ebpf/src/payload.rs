@@ -51,7 +51,7 @@ unsafe extern "C" fn values(_: u64, context: *mut Loop) -> i64 {
 /// A subprogram: the verifier walks it once and not once for each way to it.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn content(policy: *const Policy) -> u32 {
+extern "C" fn message_content(policy: *const Policy) -> u32 {
     let Some(scratch) = maps::SCRATCH.get_ptr_mut(0) else {
         return Content::Garbage.encode();
     };
@@ -71,7 +71,7 @@ pub extern "C" fn content(policy: *const Policy) -> u32 {
 /// The signature that the message matches, by index plus one, or 0.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn signature(policy: *const Policy) -> u32 {
+extern "C" fn message_signature(policy: *const Policy) -> u32 {
     let Some(scratch) = maps::SCRATCH.get_ptr_mut(0) else {
         return 0;
     };
@@ -87,4 +87,16 @@ pub extern "C" fn signature(policy: *const Policy) -> u32 {
         }
         (&raw const (*scratch).signature).read_volatile()
     }
+}
+
+/// As the subprogram says.
+#[inline(always)]
+pub(crate) fn content(policy: &Policy) -> u32 {
+    message_content(policy)
+}
+
+/// As the subprogram says.
+#[inline(always)]
+pub(crate) fn signature(policy: &Policy) -> u32 {
+    message_signature(policy)
 }

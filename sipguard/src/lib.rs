@@ -1,1 +1,5 @@
 //! sipguard in user space. The rooms are described in `docs/design.md`.
+
+pub mod kernel;
+pub mod policy;
+pub mod sanitise;

@@ -1,0 +1,97 @@
+//! What can go wrong between user space and the kernel, and what to do.
+
+use std::io;
+
+use aya::{EbpfError, maps::MapError, programs::ProgramError};
+use thiserror::Error;
+
+/// An error of this room. The text says what to do about it.
+#[derive(Debug, Error)]
+pub enum KernelError {
+    #[error("this binary was built without the kernel program: build it with `cargo xtask build`")]
+    NoObject,
+    #[error(
+        "not permitted: loading a filter needs root, or the capabilities CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON"
+    )]
+    NotPermitted,
+    #[error("Linux {found} is too old: it lacks {missing}; sipguard needs Linux 6.1 or newer")]
+    TooOld { found: String, missing: &'static str },
+    #[error("the kernel refused the program: {0}")]
+    Refused(String),
+    #[error(
+        "the kernel program in this binary has no {what} `{name}`: rebuild with `cargo xtask build`"
+    )]
+    Missing { what: &'static str, name: &'static str },
+    #[error("there is no interface `{0}`: `ip link` lists those that exist")]
+    NoInterface(String),
+    #[error(
+        "`{interface}` already runs the XDP program {program}: sipguard never displaces another program; detach it first (`ip link set dev {interface} xdp off`) or run sipguard elsewhere"
+    )]
+    Occupied { interface: String, program: String },
+    #[error("`{interface}` cannot run XDP in {mode} mode: {reason}")]
+    CannotAttach { interface: String, mode: &'static str, reason: String },
+    #[error("at most {0} interfaces can be protected at once")]
+    TooManyInterfaces(usize),
+    #[error("the {list} list is full: it holds at most {capacity} {kind}")]
+    ListFull { list: &'static str, kind: &'static str, capacity: u32 },
+    #[error("{what} failed: {source}")]
+    Map { what: &'static str, source: MapError },
+    #[error("{what} failed: {source}")]
+    Program { what: &'static str, source: ProgramError },
+    #[error("{what} failed: {source}")]
+    Io { what: &'static str, source: io::Error },
+}
+
+impl KernelError {
+    /// Whether more rights would help: exit code 4.
+    #[must_use]
+    pub fn is_permission(&self) -> bool {
+        match self {
+            Self::NotPermitted => true,
+            Self::Io { source, .. } => is_eperm(source),
+            _ => false,
+        }
+    }
+
+    pub(super) fn map(what: &'static str) -> impl FnOnce(MapError) -> Self {
+        move |source| match map_io(&source) {
+            Some(error) if is_eperm(error) => Self::NotPermitted,
+            _ => Self::Map { what, source },
+        }
+    }
+
+    pub(super) fn program(what: &'static str) -> impl FnOnce(ProgramError) -> Self {
+        move |source| match source {
+            ProgramError::LoadError { io_error, .. } if is_eperm(&io_error) => Self::NotPermitted,
+            ProgramError::LoadError { io_error, verifier_log } => {
+                Self::Refused(format!("{io_error}\n{verifier_log}"))
+            }
+            ProgramError::SyscallError(error) if is_eperm(&error.io_error) => Self::NotPermitted,
+            source => Self::Program { what, source },
+        }
+    }
+
+    pub(super) fn load(source: EbpfError) -> Self {
+        match &source {
+            EbpfError::MapError(error) if map_io(error).is_some_and(is_eperm) => Self::NotPermitted,
+            _ => Self::Refused(source.to_string()),
+        }
+    }
+
+    pub(super) fn io(what: &'static str) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Io { what, source }
+    }
+}
+
+fn is_eperm(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::PermissionDenied
+}
+
+/// The errno behind a map error.
+pub(super) fn map_io(error: &MapError) -> Option<&io::Error> {
+    match error {
+        MapError::CreateError { io_error, .. } => Some(io_error),
+        MapError::SyscallError(error) => Some(&error.io_error),
+        _ => None,
+    }
+}

@@ -1,0 +1,45 @@
+//! Which kernels can run the program.
+
+use aya::util::KernelVersion;
+
+use super::KernelError;
+
+/// What the program needs, and the first kernel that has it.
+const NEEDS: [(&str, KernelVersion); 3] = [
+    ("bpf_loop (Linux 5.17)", KernelVersion::new(5, 17, 0)),
+    ("bpf_xdp_load_bytes (Linux 5.18)", KernelVersion::new(5, 18, 0)),
+    ("the verifier that sipguard is tested with", KernelVersion::new(6, 1, 0)),
+];
+
+/// Refuses a kernel below the floor and names what it lacks.
+pub(super) fn check() -> Result<(), KernelError> {
+    let found = KernelVersion::current().map_err(|error| KernelError::Io {
+        what: "reading the kernel's version",
+        source: std::io::Error::other(error),
+    })?;
+    check_version(found)
+}
+
+fn check_version(found: KernelVersion) -> Result<(), KernelError> {
+    match NEEDS.iter().find(|(_, since)| found < *since) {
+        Some((missing, _)) => Err(KernelError::TooOld { found: format!("{found:?}"), missing }),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn old_kernels_are_refused_by_what_they_lack() {
+        let text = |major, minor| {
+            check_version(KernelVersion::new(major, minor, 0)).err().map(|error| error.to_string())
+        };
+        assert!(text(5, 10).is_some_and(|text| text.contains("bpf_loop")));
+        assert!(text(5, 17).is_some_and(|text| text.contains("bpf_xdp_load_bytes")));
+        assert!(text(6, 0).is_some_and(|text| text.contains("6.1 or newer")));
+        assert_eq!(text(6, 1), None);
+        assert_eq!(text(7, 2), None);
+    }
+}

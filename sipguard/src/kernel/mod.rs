@@ -1,0 +1,172 @@
+//! The kernel program and its maps: the only room that knows aya.
+
+mod attach;
+mod counters;
+mod error;
+mod features;
+mod lists;
+mod netlink;
+mod object;
+mod policy;
+mod test_run;
+
+use std::time::Duration;
+
+use aya::{Ebpf, maps::MapData, programs::Xdp};
+use ipnet::IpNet;
+
+use self::{
+    attach::Attachments,
+    counters::CounterMaps,
+    lists::{Lists, Origin},
+    policy::PolicyMap,
+};
+pub use self::{
+    attach::{Attached, AttachedMode},
+    counters::InterfaceCounters,
+    error::KernelError,
+    lists::ListKind,
+    object::ProgramInfo,
+    test_run::{BenchKernel, TestKernel, Verdict},
+};
+use crate::policy::{Plan, Target};
+
+/// The loaded kernel program. It stays attached as long as this lives.
+pub struct Kernel {
+    ebpf: Ebpf,
+    lists: Lists,
+    policy: PolicyMap,
+    counters: CounterMaps,
+    attachments: Attachments,
+}
+
+impl Kernel {
+    /// Loads the program and makes its maps; nothing is attached, and without
+    /// a policy every packet passes.
+    ///
+    /// # Errors
+    /// Where rights or kernel features are missing.
+    pub fn load() -> Result<Self, KernelError> {
+        Self::from_object(object::load(object::Purpose::Protect)?)
+    }
+
+    fn from_object(mut ebpf: Ebpf) -> Result<Self, KernelError> {
+        Ok(Self {
+            lists: Lists::take(&mut ebpf)?,
+            policy: PolicyMap::take(&mut ebpf)?,
+            counters: CounterMaps::take(&mut ebpf)?,
+            attachments: Attachments::default(),
+            ebpf,
+        })
+    }
+
+    /// Brings the maps to what the plan says; entries of the operator stay.
+    ///
+    /// Additions come first, then the whole policy is swapped at once, then
+    /// what is no longer wanted goes: blocks before trust. So no packet meets a
+    /// mixture that neither the old nor the new plan describes: a source that
+    /// stays trusted is trusted throughout, one that stays blocked is blocked
+    /// throughout.
+    ///
+    /// # Errors
+    /// On any error the old policy stays in force as a whole.
+    pub fn apply(&mut self, plan: &Plan) -> Result<(), KernelError> {
+        let table = self.policy.prepare(plan.policy_bytes())?;
+        let removals = self.lists.add(plan)?;
+        if let Err(error) = self.policy.swap(&table) {
+            self.lists.take_back(removals);
+            return Err(error);
+        }
+        self.lists.remove(removals)
+    }
+
+    /// Attaches to an interface. See [`Attached::note`] for what the operator
+    /// should hear about it.
+    ///
+    /// # Errors
+    /// Where there is no such interface, another program is there, or the
+    /// driver cannot.
+    pub fn attach(
+        &mut self,
+        interface: &str,
+        mode: crate::policy::Mode,
+    ) -> Result<Attached, KernelError> {
+        let program: &mut Xdp = object::ingress(&mut self.ebpf)?;
+        let attached = self.attachments.attach(program, interface, mode, |slot, ifindex| {
+            self.counters.name_slot(slot, interface, ifindex)
+        })?;
+        Ok(attached)
+    }
+
+    /// Detaches from every interface that [`Self::attach`] attached to.
+    pub fn detach(&mut self) {
+        if let Ok(program) = object::ingress(&mut self.ebpf) {
+            self.attachments.detach(program);
+        }
+    }
+
+    /// Blocks an address or network for the operator, from now on, until
+    /// `expires` from now.
+    ///
+    /// # Errors
+    /// Where the list is full or the kernel refuses.
+    pub fn block(&mut self, net: IpNet, expires: Option<Duration>) -> Result<(), KernelError> {
+        self.lists.insert(ListKind::Blocked, Target { net, port: None }, Origin::Operator, expires)
+    }
+
+    /// Takes the operator's block away; an entry of the plan stays.
+    ///
+    /// # Errors
+    /// Where the kernel refuses.
+    pub fn unblock(&mut self, net: IpNet) -> Result<(), KernelError> {
+        self.lists.delete(ListKind::Blocked, Target { net, port: None }, Origin::Operator)
+    }
+
+    /// Trusts a target for the operator, until `expires` from now.
+    ///
+    /// # Errors
+    /// Where the list is full or the kernel refuses.
+    pub fn allow(&mut self, target: Target, expires: Option<Duration>) -> Result<(), KernelError> {
+        self.lists.insert(ListKind::Trusted, target, Origin::Operator, expires)
+    }
+
+    /// Takes the operator's trust away; an entry of the plan stays.
+    ///
+    /// # Errors
+    /// Where the kernel refuses.
+    pub fn disallow(&mut self, target: &Target) -> Result<(), KernelError> {
+        self.lists.delete(ListKind::Trusted, *target, Origin::Operator)
+    }
+
+    /// What was counted so far, by interface, summed over CPUs. The first is
+    /// named `other`: packets of interfaces without a slot of their own.
+    ///
+    /// # Errors
+    /// Where the kernel refuses.
+    pub fn counters(&self) -> Result<Vec<InterfaceCounters>, KernelError> {
+        self.counters.read()
+    }
+
+    /// Sizes of the loaded program.
+    ///
+    /// # Errors
+    /// Where the kernel does not tell.
+    pub fn program_info(&self) -> Result<ProgramInfo, KernelError> {
+        object::info(&self.ebpf)
+    }
+}
+
+/// A map of the object by its name.
+fn take_map(ebpf: &mut Ebpf, name: &'static str) -> Result<aya::maps::Map, KernelError> {
+    ebpf.take_map(name).ok_or(KernelError::Missing { what: "map", name })
+}
+
+/// A typed map of the object by its name.
+fn typed<T>(ebpf: &mut Ebpf, name: &'static str) -> Result<T, KernelError>
+where
+    T: TryFrom<aya::maps::Map, Error = aya::maps::MapError>,
+{
+    T::try_from(take_map(ebpf, name)?).map_err(KernelError::map("opening a map"))
+}
+
+type ArrayMap<V> = aya::maps::Array<MapData, V>;

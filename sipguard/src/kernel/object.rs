@@ -1,0 +1,65 @@
+//! Loading the object that the build put into this binary.
+
+use aya::{Ebpf, EbpfLoader, include_bytes_aligned, programs::Xdp};
+
+use super::{KernelError, features};
+
+static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/sipguard.o"));
+
+const INGRESS: &str = "sipguard_ingress";
+
+/// What a load is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    Protect,
+    /// Time comes from a map, outcomes go to a map.
+    Test,
+}
+
+/// Loads maps and program into the kernel.
+pub(super) fn load(purpose: Purpose) -> Result<Ebpf, KernelError> {
+    if OBJECT.is_empty() {
+        return Err(KernelError::NoObject);
+    }
+    features::check()?;
+    let mut loader = EbpfLoader::new();
+    if purpose == Purpose::Test {
+        loader.override_global("TEST", &1u32, true);
+    }
+    let mut ebpf = loader.load(OBJECT).map_err(KernelError::load)?;
+    ingress(&mut ebpf)?.load().map_err(KernelError::program("loading the program"))?;
+    Ok(ebpf)
+}
+
+/// The ingress program.
+pub(super) fn ingress(ebpf: &mut Ebpf) -> Result<&mut Xdp, KernelError> {
+    let missing = || KernelError::Missing { what: "program", name: INGRESS };
+    ebpf.program_mut(INGRESS).ok_or_else(missing)?.try_into().map_err(|_| missing())
+}
+
+/// The ingress program, to run and not to change.
+pub(super) fn ingress_ref(ebpf: &Ebpf) -> Result<&Xdp, KernelError> {
+    let missing = || KernelError::Missing { what: "program", name: INGRESS };
+    ebpf.program(INGRESS).ok_or_else(missing)?.try_into().map_err(|_| missing())
+}
+
+/// How large the loaded program is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProgramInfo {
+    /// Instructions that the verifier walked.
+    pub verified_instructions: u32,
+    /// Bytes of BPF instructions.
+    pub translated_bytes: u32,
+    /// Bytes of machine code.
+    pub jited_bytes: u32,
+}
+
+pub(super) fn info(ebpf: &Ebpf) -> Result<ProgramInfo, KernelError> {
+    let info =
+        ingress_ref(ebpf)?.info().map_err(KernelError::program("reading the program's sizes"))?;
+    Ok(ProgramInfo {
+        verified_instructions: info.verified_instruction_count().unwrap_or(0),
+        translated_bytes: info.size_translated().unwrap_or(0),
+        jited_bytes: info.size_jitted(),
+    })
+}

@@ -1,0 +1,282 @@
+//! What a reload changes, in words and as data.
+
+use std::{
+    cmp::Ordering,
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
+
+use serde::Serialize;
+use sipguard_common::method::Class;
+
+use super::plan::Plan;
+
+/// How one list differs from an earlier one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ListChange {
+    pub added: usize,
+    pub removed: usize,
+    /// Entries that stay, with another name, reason or expiry.
+    pub changed: usize,
+}
+
+impl ListChange {
+    fn between<K: Ord, V: PartialEq>(old: &BTreeMap<K, V>, new: &BTreeMap<K, V>) -> Self {
+        let mut change = Self::default();
+        // Side by side, for a lookup per entry is slow with a million of them.
+        let (mut old, mut new) = (old.iter().peekable(), new.iter().peekable());
+        loop {
+            let order = match (old.peek(), new.peek()) {
+                (None, None) => return change,
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (Some((before, _)), Some((after, _))) => before.cmp(after),
+            };
+            match order {
+                Ordering::Less => {
+                    old.next();
+                    change.removed += 1;
+                }
+                Ordering::Greater => {
+                    new.next();
+                    change.added += 1;
+                }
+                Ordering::Equal => {
+                    if old.next().map(|(_, value)| value) != new.next().map(|(_, value)| value) {
+                        change.changed += 1;
+                    }
+                }
+            }
+        }
+    }
+
+    fn of_sets<K: Ord>(old: &BTreeSet<K>, new: &BTreeSet<K>) -> Self {
+        Self {
+            added: new.difference(old).count(),
+            removed: old.difference(new).count(),
+            changed: 0,
+        }
+    }
+
+    fn words(self, name: &str, words: &mut Vec<String>) {
+        for (sign, count) in [("+", self.added), ("-", self.removed), ("~", self.changed)] {
+            if count > 0 {
+                words.push(format!("{sign}{count} {name}"));
+            }
+        }
+    }
+}
+
+/// How the signatures differ.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct SignatureChange {
+    /// Enabled before.
+    pub old: usize,
+    /// Enabled now.
+    pub new: usize,
+    /// Anything differs, be it the order.
+    pub changed: bool,
+}
+
+/// A setting of sipguard.toml that differs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Setting {
+    /// With its section, such as `policy.posture`.
+    pub key: String,
+    pub old: String,
+    pub new: String,
+}
+
+/// Everything by which a plan differs from an earlier one.
+///
+/// Shown as `+2 trusted, -1 blocked, signatures 31 -> 35, limits changed`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Changes {
+    pub trusted: ListChange,
+    pub blocked: ListChange,
+    /// Protected destinations (`sip.addresses`).
+    pub protected: ListChange,
+    pub signatures: SignatureChange,
+    pub settings: Vec<Setting>,
+}
+
+impl Changes {
+    /// Whether the plans are the same.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        let Self { trusted, blocked, protected, signatures, settings } = self;
+        [trusted, blocked, protected].into_iter().all(|list| *list == ListChange::default())
+            && !signatures.changed
+            && settings.is_empty()
+    }
+}
+
+impl fmt::Display for Changes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut words = Vec::new();
+        self.trusted.words("trusted", &mut words);
+        self.blocked.words("blocked", &mut words);
+        self.protected.words("protected", &mut words);
+        if self.signatures.changed {
+            let SignatureChange { old, new, .. } = self.signatures;
+            words.push(if old == new {
+                format!("signatures changed ({new})")
+            } else {
+                format!("signatures {old} -> {new}")
+            });
+        }
+        let (limits, others): (Vec<_>, Vec<_>) =
+            self.settings.iter().partition(|setting| setting.key.starts_with("limits."));
+        words.extend(others.into_iter().map(ToString::to_string));
+        match limits[..] {
+            [] => {}
+            [setting] => words.push(setting.to_string()),
+            _ => words.push("limits changed".to_owned()),
+        }
+        if words.is_empty() {
+            return f.pad("nothing changed");
+        }
+        f.pad(&words.join(", "))
+    }
+}
+
+impl fmt::Display for Setting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { key, old, new } = self;
+        write!(f, "{key} {old} -> {new}")
+    }
+}
+
+impl Plan {
+    /// What differs from `old`, an earlier plan.
+    #[must_use]
+    pub fn changes(&self, old: &Self) -> Changes {
+        Changes {
+            trusted: ListChange::between(&old.trusted, &self.trusted),
+            blocked: ListChange::between(&old.blocked, &self.blocked),
+            protected: ListChange::of_sets(&old.protected, &self.protected),
+            signatures: SignatureChange {
+                old: old.signatures.len(),
+                new: self.signatures.len(),
+                changed: old.signatures != self.signatures,
+            },
+            settings: old
+                .settings()
+                .into_iter()
+                .zip(self.settings())
+                .filter(|((_, old), (_, new))| old != new)
+                .map(|((key, old), (_, new))| Setting { key, old, new })
+                .collect(),
+        }
+    }
+
+    /// Every single setting with its key, always in the same order.
+    fn settings(&self) -> Vec<(String, String)> {
+        // Taken apart so that a new field cannot be forgotten here.
+        let Self {
+            interfaces,
+            mode,
+            socket,
+            ports,
+            keepalives,
+            posture,
+            options,
+            limits,
+            trusted: _,
+            blocked: _,
+            protected: _,
+            signatures: _,
+            policy: _,
+        } = self;
+        let keepalives: Vec<String> =
+            keepalives.iter().map(|bytes| format!("\"{}\"", bytes.escape_ascii())).collect();
+        let mut settings: Vec<(String, String)> = [
+            ("interfaces.names", format!("[{}]", interfaces.join(", "))),
+            ("interfaces.mode", mode.name().to_owned()),
+            ("sip.ports", format!("[{ports}]")),
+            ("sip.keepalives", format!("[{}]", keepalives.join(", "))),
+            ("policy.posture", posture.name().to_owned()),
+            ("policy.options", options.name().to_owned()),
+            ("control.socket", socket.display().to_string()),
+            ("limits.source_prefix_v6", limits.source_prefix_v6.to_string()),
+        ]
+        .map(|(key, value)| (key.to_owned(), value))
+        .into();
+        for class in Class::ALL {
+            let key = format!("limits.stranger.{}", class.name());
+            settings.push((key, limits.stranger(class).to_string()));
+        }
+        settings
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sipguard_common::automaton::Field;
+
+    use super::*;
+    use crate::policy::{
+        Match, Signature,
+        plan::{Block, Peer, Posture},
+        rate::RateLimit,
+    };
+
+    fn signature(name: &str) -> Signature {
+        let text = name.to_owned();
+        Signature { name: name.to_owned(), field: Field::UserAgent, kind: Match::Prefix, text }
+    }
+
+    fn peer(name: &str) -> Peer {
+        Peer { name: name.to_owned() }
+    }
+
+    #[test]
+    fn nothing_changed() {
+        let changes = Plan::default().changes(&Plan::default());
+        assert!(changes.is_empty());
+        assert_eq!(changes.to_string(), "nothing changed");
+    }
+
+    #[test]
+    fn lists_signatures_and_limits_in_one_line() {
+        let (mut old, mut new) = (Plan::default(), Plan::default());
+        let target = |text: &str| text.parse().unwrap();
+        old.trusted.insert(target("192.0.2.1"), peer("a"));
+        new.trusted.insert(target("192.0.2.1"), peer("renamed"));
+        new.trusted.insert(target("192.0.2.2"), peer("b"));
+        new.trusted.insert(target("192.0.2.0/24"), peer("c"));
+        old.blocked.insert("198.51.100.0/24".parse().unwrap(), Block::default());
+        old.signatures = vec![signature("one")];
+        new.signatures = vec![signature("one"), signature("two")];
+        new.limits.stranger[1] = RateLimit::Unlimited;
+        new.limits.stranger[2] = RateLimit::Unlimited;
+        let changes = new.changes(&old);
+        assert_eq!(
+            changes.to_string(),
+            "+2 trusted, ~1 trusted, -1 blocked, signatures 1 -> 2, limits changed"
+        );
+        assert_eq!(old.changes(&new).trusted, ListChange { added: 0, removed: 2, changed: 1 });
+        let json = serde_json::to_value(&changes).unwrap();
+        assert_eq!(json["blocked"]["removed"], 1);
+        assert_eq!(json["settings"][0]["key"], "limits.stranger.register");
+    }
+
+    #[test]
+    fn single_settings_show_by_key() {
+        let mut new = Plan { posture: Posture::Closed, ..Plan::default() };
+        new.limits.source_prefix_v6 = 48;
+        new.keepalives = vec![b"\xffHELLO".to_vec()];
+        assert_eq!(
+            new.changes(&Plan::default()).to_string(),
+            "sip.keepalives [] -> [\"\\xffHELLO\"], policy.posture guarded -> closed, \
+             limits.source_prefix_v6 64 -> 48"
+        );
+    }
+
+    #[test]
+    fn other_signatures_of_the_same_number_are_a_change() {
+        let old = Plan { signatures: vec![signature("one")], ..Plan::default() };
+        let new = Plan { signatures: vec![signature("two")], ..Plan::default() };
+        assert_eq!(new.changes(&old).to_string(), "signatures changed (1)");
+    }
+}

@@ -1,0 +1,475 @@
+//! The plan: what the maps of the kernel program shall hold.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    ops::RangeInclusive,
+    path::PathBuf,
+    ptr, slice,
+};
+
+use ipnet::IpNet;
+use jiff::Timestamp;
+use serde::Serialize;
+use sipguard_common::{
+    abi::{self, Keepalive, Policy},
+    automaton::{self, FIELD_SLOTS, NO_ROOT},
+    method::{BUCKETS, Class},
+};
+
+use super::{
+    rate::{Rate, RateLimit},
+    signature::Signature,
+    target::Target,
+};
+
+/// Entries of trusted.toml at most.
+pub const MAX_TRUSTED: usize = 65_536;
+
+/// Entries of blacklist.toml at most.
+pub const MAX_BLOCKED: usize = 1_000_000;
+
+/// How the program attaches to an interface.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// In the driver where it can, else generic.
+    #[default]
+    Auto,
+    /// In the driver or not at all.
+    Native,
+    /// In the network stack, behind the driver.
+    Generic,
+}
+
+impl Mode {
+    /// Every mode, as written in sipguard.toml.
+    pub const ALL: [Self; 3] = [Self::Auto, Self::Native, Self::Generic];
+
+    /// The word in sipguard.toml.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Native => "native",
+            Self::Generic => "generic",
+        }
+    }
+}
+
+/// How strict the filter is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Posture {
+    /// Lists and signatures only.
+    Open,
+    /// With limits for strangers.
+    #[default]
+    Guarded,
+    /// Trusted sources only.
+    Closed,
+}
+
+impl Posture {
+    /// Every posture, as written in sipguard.toml.
+    pub const ALL: [Self; 3] = [Self::Open, Self::Guarded, Self::Closed];
+
+    /// The word in sipguard.toml.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Guarded => "guarded",
+            Self::Closed => "closed",
+        }
+    }
+
+    const fn abi(self) -> u32 {
+        match self {
+            Self::Open => abi::posture::OPEN,
+            Self::Guarded => abi::posture::GUARDED,
+            Self::Closed => abi::posture::CLOSED,
+        }
+    }
+}
+
+/// What happens to OPTIONS from strangers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OptionsRule {
+    #[default]
+    Drop,
+    /// Within the limit of their class.
+    Limit,
+    Pass,
+}
+
+impl OptionsRule {
+    /// Every choice, as written in sipguard.toml.
+    pub const ALL: [Self; 3] = [Self::Drop, Self::Limit, Self::Pass];
+
+    /// The word in sipguard.toml.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Drop => "drop",
+            Self::Limit => "limit",
+            Self::Pass => "pass",
+        }
+    }
+
+    const fn abi(self) -> u32 {
+        match self {
+            Self::Drop => abi::options::DROP,
+            Self::Limit => abi::options::LIMIT,
+            Self::Pass => abi::options::PASS,
+        }
+    }
+}
+
+/// The protected ports.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ports(BTreeSet<u16>);
+
+impl Ports {
+    /// Every port, in order.
+    pub fn iter(&self) -> impl Iterator<Item = u16> + '_ {
+        self.0.iter().copied()
+    }
+
+    /// Runs of consecutive ports.
+    fn ranges(&self) -> Vec<RangeInclusive<u16>> {
+        let mut ranges: Vec<RangeInclusive<u16>> = Vec::new();
+        for port in self.iter() {
+            match ranges.last_mut() {
+                Some(last) if port.checked_sub(1) == Some(*last.end()) => {
+                    *last = *last.start()..=port;
+                }
+                _ => ranges.push(port..=port),
+            }
+        }
+        ranges
+    }
+}
+
+impl Default for Ports {
+    fn default() -> Self {
+        Self(BTreeSet::from([5060]))
+    }
+}
+
+impl FromIterator<u16> for Ports {
+    fn from_iter<I: IntoIterator<Item = u16>>(ports: I) -> Self {
+        Self(ports.into_iter().collect())
+    }
+}
+
+impl fmt::Display for Ports {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, range) in self.ranges().iter().enumerate() {
+            if i > 0 {
+                f.write_str(", ")?;
+            }
+            if range.start() == range.end() {
+                write!(f, "{}", range.start())?;
+            } else {
+                write!(f, "{}-{}", range.start(), range.end())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The section `[limits]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bits of an IPv6 address that make one source, 1 to 128.
+    pub source_prefix_v6: u8,
+    /// Limits of strangers by [`Class`] number.
+    pub stranger: [RateLimit; Class::ALL.len()],
+}
+
+impl Limits {
+    /// The limit of one class.
+    #[must_use]
+    pub const fn stranger(&self, class: Class) -> RateLimit {
+        self.stranger[class as usize]
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { source_prefix_v6: 64, stranger: DEFAULT_STRANGER }
+    }
+}
+
+/// The reasons for these numbers stand in config/sipguard.toml.
+const DEFAULT_STRANGER: [RateLimit; Class::ALL.len()] = {
+    let mut limits = [RateLimit::Unlimited; Class::ALL.len()];
+    let mut i = 0;
+    while i < Class::ALL.len() {
+        let (rate, burst) = match Class::ALL[i] {
+            Class::Options => (1, 5),
+            Class::Register => (5, 200),
+            Class::Invite => (20, 60),
+            Class::Event => (10, 200),
+            Class::Dialog => (60, 200),
+            Class::Response => (200, 500),
+            Class::Keepalive => (100, 1000),
+            Class::Other => (5, 20),
+            Class::Total => (100, 500),
+        };
+        limits[i] = match RateLimit::new(Rate::per_second(rate), burst) {
+            Ok(limit) => limit,
+            Err(_) => panic!("a default limit is out of range"),
+        };
+        i += 1;
+    }
+    limits
+};
+
+/// A peer of trusted.toml.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Peer {
+    pub name: String,
+}
+
+/// An entry of blacklist.toml.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Block {
+    pub reason: Option<String>,
+    /// When the block ends; `None` means never.
+    pub until: Option<Timestamp>,
+}
+
+/// The whole desired policy.
+pub struct Plan {
+    /// Names of interfaces to protect. May be empty: then the command line
+    /// names them.
+    pub interfaces: Vec<String>,
+    pub mode: Mode,
+    /// Where the control socket is made.
+    pub socket: PathBuf,
+    pub ports: Ports,
+    /// Beginnings of payloads that are keepalives, 4 to 16 bytes each.
+    pub keepalives: Vec<Vec<u8>>,
+    pub posture: Posture,
+    pub options: OptionsRule,
+    /// As written: posture open makes all of them unlimited in [`Self::policy`].
+    pub limits: Limits,
+    pub trusted: BTreeMap<Target, Peer>,
+    pub blocked: BTreeMap<IpNet, Block>,
+    /// Protected destinations; with none, every destination is protected.
+    pub protected: BTreeSet<IpNet>,
+    /// The enabled ones; the index is the number that the automaton reports.
+    pub signatures: Vec<Signature>,
+    /// What the kernel program reads, made of the settings above.
+    pub policy: Box<Policy>,
+}
+
+/// Bytes of a [`Policy`] hold no padding: [`Plan::policy_bytes`] relies on it.
+const _: () = {
+    let head = 4 * size_of::<u32>()
+        + 2 * size_of::<u64>()
+        + BUCKETS * size_of::<sipguard_common::bucket::Limit>()
+        + abi::KEEPALIVES * size_of::<Keepalive>()
+        + 1024 * size_of::<u64>();
+    let table = FIELD_SLOTS * size_of::<u32>()
+        + 2 * size_of::<u32>()
+        + 256
+        + automaton::TABLE_LEN * size_of::<u16>();
+    assert!(size_of::<automaton::Table>() == table);
+    assert!(size_of::<Policy>() == head + table);
+};
+
+impl Plan {
+    /// The policy's bytes, as the kernel's map takes them.
+    #[must_use]
+    pub fn policy_bytes(&self) -> &[u8] {
+        let policy: *const Policy = ptr::from_ref(&*self.policy);
+        // SAFETY: the whole value is initialised, has no padding (asserted
+        // above) and lives as long as the slice.
+        unsafe { slice::from_raw_parts(policy.cast(), size_of::<Policy>()) }
+    }
+
+    /// Writes the settings, but not the signatures, into [`Self::policy`].
+    pub(crate) fn write_settings(&mut self) {
+        let policy = &mut *self.policy;
+        policy.abi = abi::ABI_VERSION;
+        policy.posture = self.posture.abi();
+        policy.options = match self.posture {
+            Posture::Open => abi::options::PASS,
+            Posture::Guarded | Posture::Closed => self.options.abi(),
+        };
+        policy.source_mask = source_mask(self.limits.source_prefix_v6);
+        policy.limits = Default::default();
+        if self.posture != Posture::Open {
+            for class in Class::ALL {
+                policy.limits[class as usize] = self.limits.stranger(class).limit();
+            }
+        }
+        policy.keepalives = Default::default();
+        for (slot, bytes) in policy.keepalives.iter_mut().zip(&self.keepalives) {
+            *slot = keepalive(bytes);
+        }
+        policy.ports = [0; 1024];
+        for port in self.ports.iter() {
+            policy.ports[usize::from(port >> 6)] |= 1 << (port & 63);
+        }
+    }
+}
+
+impl Default for Plan {
+    /// What empty files give.
+    fn default() -> Self {
+        let mut plan = Self {
+            interfaces: Vec::new(),
+            mode: Mode::default(),
+            socket: PathBuf::from("/run/sipguard/control.sock"),
+            ports: Ports::default(),
+            keepalives: Vec::new(),
+            posture: Posture::default(),
+            options: OptionsRule::default(),
+            limits: Limits::default(),
+            trusted: BTreeMap::new(),
+            blocked: BTreeMap::new(),
+            protected: BTreeSet::new(),
+            signatures: Vec::new(),
+            policy: zeroed_policy(),
+        };
+        plan.policy.automaton.roots = [NO_ROOT; FIELD_SLOTS];
+        plan.policy.automaton.accept_from = u32::from(automaton::DEAD) + 1;
+        plan.write_settings();
+        plan
+    }
+}
+
+impl fmt::Debug for Plan {
+    /// Without the policy, which has a million numbers.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Plan")
+            .field("interfaces", &self.interfaces)
+            .field("mode", &self.mode)
+            .field("socket", &self.socket)
+            .field("ports", &self.ports)
+            .field("keepalives", &self.keepalives)
+            .field("posture", &self.posture)
+            .field("options", &self.options)
+            .field("limits", &self.limits)
+            .field("trusted", &self.trusted)
+            .field("blocked", &self.blocked)
+            .field("protected", &self.protected)
+            .field("signatures", &self.signatures)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Over 3 MiB: made on the heap, never copied over a stack.
+fn zeroed_policy() -> Box<Policy> {
+    // SAFETY: a Policy is made of integers, for which all bits zero is valid.
+    unsafe { Box::<Policy>::new_zeroed().assume_init() }
+}
+
+/// The first `bits` of an address, as two words in memory order.
+fn source_mask(bits: u8) -> [u64; 2] {
+    let mask = u128::MAX.checked_shl(128 - u32::from(bits.min(128))).unwrap_or(0).to_be_bytes();
+    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = mask;
+    [u64::from_ne_bytes([a, b, c, d, e, f, g, h]), u64::from_ne_bytes([i, j, k, l, m, n, o, p])]
+}
+
+/// The kernel's form of a keepalive of up to 16 bytes.
+fn keepalive(text: &[u8]) -> Keepalive {
+    let mut bytes = [[0; 8]; 2];
+    let mut mask = [[0; 8]; 2];
+    for (i, byte) in text.iter().take(16).enumerate() {
+        bytes[i / 8][i % 8] = *byte;
+        mask[i / 8][i % 8] = 0xff;
+    }
+    Keepalive { bytes: bytes.map(u64::from_ne_bytes), mask: mask.map(u64::from_ne_bytes) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sipguard_common::{
+        abi::{source_key, v4},
+        message::is_configured_keepalive,
+    };
+
+    #[test]
+    fn default_policy_protects_5060_and_matches_nothing() {
+        let plan = Plan::default();
+        assert_eq!(plan.policy.abi, abi::ABI_VERSION);
+        let set: u32 = plan.policy.ports.iter().map(|word| word.count_ones()).sum();
+        assert_eq!(set, 1);
+        assert_eq!(plan.policy.ports[5060 >> 6], 1 << (5060 & 63));
+        assert_eq!(plan.policy.automaton.roots, [NO_ROOT; FIELD_SLOTS]);
+        // State 0 must not be an accepting one.
+        assert_eq!(plan.policy.automaton.accept_from, 1);
+        assert_eq!(plan.policy.limits[Class::Register as usize].interval_ns, 200_000_000);
+    }
+
+    #[test]
+    fn bytes_are_the_policy() {
+        let mut plan = Plan::default();
+        let bytes = plan.policy_bytes();
+        assert_eq!(bytes.len(), size_of::<Policy>());
+        assert_eq!(bytes[..4], abi::ABI_VERSION.to_ne_bytes());
+        if let Some(last) = plan.policy.automaton.next.last_mut() {
+            *last = 0xbeef;
+        }
+        assert_eq!(plan.policy_bytes()[size_of::<Policy>() - 2..], 0xbeef_u16.to_ne_bytes());
+    }
+
+    #[test]
+    fn posture_open_limits_nobody() {
+        let mut plan = Plan { posture: Posture::Open, ..Plan::default() };
+        plan.write_settings();
+        assert_eq!(plan.policy.posture, abi::posture::OPEN);
+        assert_eq!(plan.policy.options, abi::options::PASS);
+        assert!(plan.policy.limits.iter().all(|limit| limit.interval_ns == 0));
+    }
+
+    #[test]
+    fn source_mask_keeps_the_first_bits() {
+        let address = [0xff; 16];
+        for bits in 1..=128u8 {
+            let key = source_key(address, source_mask(bits));
+            let ones: u32 = key.iter().map(|byte| byte.count_ones()).sum();
+            assert_eq!(ones, u32::from(bits));
+            assert_eq!(u128::from_be_bytes(key).leading_ones(), u32::from(bits));
+        }
+        assert_eq!(source_key(v4([192, 0, 2, 1]), source_mask(1)), v4([192, 0, 2, 1]));
+    }
+
+    #[test]
+    fn keepalives_match_their_prefix_only() {
+        let plan = {
+            let mut plan = Plan {
+                keepalives: vec![b"HELLO".to_vec(), b"0123456789abcdef".to_vec()],
+                ..Plan::default()
+            };
+            plan.write_settings();
+            plan
+        };
+        let says = |text: &[u8; 16]| {
+            let (word0, word1) = text.split_at(8);
+            is_configured_keepalive(
+                u64::from_ne_bytes(word0.try_into().unwrap()),
+                u64::from_ne_bytes(word1.try_into().unwrap()),
+                &plan.policy.keepalives,
+            )
+        };
+        assert!(says(b"HELLO from a NAT"));
+        assert!(says(b"0123456789abcdef"));
+        assert!(!says(b"HELL0 from a NAT"));
+        assert!(!says(b"0123456789abcdeF"));
+        assert!(!says(&[0; 16]));
+    }
+
+    #[test]
+    fn ports_show_as_ranges() {
+        let ports: Ports = [5080, 5060, 5061, 5062, 65535, 1].into_iter().collect();
+        assert_eq!(ports.to_string(), "1, 5060-5062, 5080, 65535");
+    }
+}

@@ -1,0 +1,109 @@
+//! Text from outside, made safe for a terminal and a log.
+//!
+//! Reasons, interface names, addresses that did not parse and, later, pieces
+//! of packets reach an operator's terminal. There a control character can move
+//! the cursor, retitle the window or forge a second log line, and a
+//! bidirectional override can turn `block` into something else.
+
+use std::fmt::Write as _;
+
+/// Shows `text` on one line: control, bidirectional and invisible characters
+/// as escapes such as `\u{1b}`, and at most `max` characters of the original,
+/// with `…` where more was cut off.
+#[must_use]
+pub fn sanitise(text: &str, max: usize) -> String {
+    let mut out = String::with_capacity(text.len().min(max));
+    for (i, c) in text.chars().enumerate() {
+        if i == max {
+            out.push('…');
+            break;
+        }
+        if is_unsafe(c) {
+            // Writing to a string cannot fail.
+            let _ = write!(out, "{}", c.escape_unicode());
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+/// The same for text of several lines, such as diagnostics with carets: line
+/// feeds and indentation stay, everything else is judged as above.
+#[must_use]
+pub fn sanitise_lines(text: &str, max: usize) -> String {
+    let cut = text.char_indices().nth(max).map_or(text, |(end, _)| &text[..end]);
+    let mut out = cut.split('\n').map(|line| sanitise(line, max)).collect::<Vec<_>>().join("\n");
+    if cut.len() < text.len() {
+        out.push('…');
+    }
+    out
+}
+
+/// Characters that act on a terminal or hide instead of being shown.
+fn is_unsafe(c: char) -> bool {
+    c.is_control()
+        || matches!(
+            c,
+            // Soft hyphen, Arabic letter mark, Mongolian vowel separator.
+            '\u{ad}' | '\u{61c}' | '\u{180e}'
+            // Zero-width characters and directional marks.
+            | '\u{200b}'..='\u{200f}'
+            // Line and paragraph separators, embeddings and overrides.
+            | '\u{2028}'..='\u{202e}'
+            // Word joiner, invisible operators, isolates.
+            | '\u{2060}'..='\u{206f}'
+            // Byte order mark, interlinear annotations.
+            | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
+            // Tags: ASCII in disguise.
+            | '\u{e0000}'..='\u{e007f}'
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_text_of_any_script_stays() {
+        for text in ["", "known scanner", "Ärger über SIP", "扫描器", "a|b\\c \"q\""] {
+            assert_eq!(sanitise(text, 100), text);
+        }
+    }
+
+    #[test]
+    fn nothing_that_acts_on_a_terminal_is_left() {
+        assert_eq!(sanitise("\x1b[2Jred", 100), "\\u{1b}[2Jred");
+        assert_eq!(sanitise("\u{9b}31m", 100), "\\u{9b}31m");
+        assert_eq!(
+            sanitise("a\r\nb\tc\0\x7f\x08", 100),
+            "a\\u{d}\\u{a}b\\u{9}c\\u{0}\\u{7f}\\u{8}"
+        );
+        assert_eq!(sanitise("\u{202e}kcolb\u{2066}", 100), "\\u{202e}kcolb\\u{2066}");
+        assert_eq!(sanitise("a\u{200b}b\u{feff}\u{2028}", 100), "a\\u{200b}b\\u{feff}\\u{2028}");
+        assert_eq!(sanitise("\u{e0041}", 100), "\\u{e0041}");
+    }
+
+    #[test]
+    fn every_character_is_shown_or_escaped() {
+        for c in '\0'..=char::MAX {
+            let shown = sanitise(&c.to_string(), 1);
+            assert!(!shown.chars().any(is_unsafe), "{c:?}");
+            assert!(!shown.is_empty());
+        }
+    }
+
+    #[test]
+    fn long_text_is_cut_by_characters() {
+        assert_eq!(sanitise("äöü", 3), "äöü");
+        assert_eq!(sanitise("äöüß", 3), "äöü…");
+        assert_eq!(sanitise("x", 0), "…");
+        assert_eq!(sanitise("", 0), "");
+    }
+
+    #[test]
+    fn lines_stay_lines() {
+        assert_eq!(sanitise_lines("a\n  ^\x1b[0m\r\nb", 100), "a\n  ^\\u{1b}[0m\\u{d}\nb");
+        assert_eq!(sanitise_lines("ab\ncd", 4), "ab\nc…");
+    }
+}

@@ -1,0 +1,75 @@
+//! The policies that the corpus names, made from TOML as an operator would.
+
+use std::{fmt::Write as _, fs, path::Path};
+
+use sipguard::policy::{self, Plan};
+
+use crate::corpus::{self, DEFAULT_SIGNATURES, Setup};
+
+/// The base policy of the corpus, with what a setup changes.
+///
+/// # Panics
+/// Where the policy room refuses the files: a defect of the test.
+#[must_use]
+pub fn plan(setup: Setup) -> Plan {
+    plan_with(&settings(setup))
+}
+
+/// The base policy of the corpus with this sipguard.toml.
+///
+/// # Panics
+/// As [`plan`].
+#[must_use]
+pub fn plan_with(settings: &str) -> Plan {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    write_policy(dir.path(), settings);
+    match policy::load(dir.path()) {
+        Ok((plan, _)) => plan,
+        Err(diagnostics) => panic!("the policy is refused:\n{settings}\n{diagnostics}"),
+    }
+}
+
+/// Writes the four files: these settings, and the corpus' lists and signatures.
+///
+/// # Panics
+/// Where the files cannot be written.
+pub fn write_policy(dir: &Path, settings: &str) {
+    let mut trusted = String::new();
+    for (i, address) in corpus::TRUSTED.iter().enumerate() {
+        let _ = writeln!(trusted, "[[peer]]\nname = \"peer {i}\"\naddress = [\"{address}\"]");
+    }
+    let mut blocked = String::new();
+    for address in corpus::BLOCKED {
+        let _ = writeln!(blocked, "[[block]]\naddress = \"{address}\"");
+    }
+    let mut signatures = String::new();
+    for (i, signature) in DEFAULT_SIGNATURES.iter().enumerate() {
+        let _ = writeln!(
+            signatures,
+            "[[signature]]\nname = \"signature {i}\"\nfield = \"user-agent\"\nmatch = \"{}\"\ntext = \"{}\"",
+            signature.how.name(),
+            signature.text,
+        );
+    }
+    for (name, text) in [
+        ("sipguard.toml", settings),
+        ("trusted.toml", &trusted),
+        ("blacklist.toml", &blocked),
+        ("signatures.toml", &signatures),
+    ] {
+        fs::write(dir.join(name), text).expect("a policy file");
+    }
+}
+
+fn settings(setup: Setup) -> String {
+    match setup {
+        Setup::Base | Setup::Exhausted(_) => String::new(),
+        Setup::OptionsLimit => "[policy]\noptions = \"limit\"\n".to_owned(),
+        Setup::OptionsPass => "[policy]\noptions = \"pass\"\n".to_owned(),
+        Setup::Closed => "[policy]\nposture = \"closed\"\n".to_owned(),
+        Setup::Open => "[policy]\nposture = \"open\"\n".to_owned(),
+        Setup::ProtectedAddress => format!("[sip]\naddresses = [\"{}\"]\n", corpus::PROTECTED),
+        Setup::TwoPorts => format!("[sip]\nports = {:?}\n", corpus::TWO_PORTS),
+        Setup::Keepalives => format!("[sip]\nkeepalives = [\"{}\"]\n", corpus::KEEPALIVE),
+    }
+}
