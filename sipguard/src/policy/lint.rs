@@ -1,6 +1,6 @@
 //! What the files may say, but hardly mean.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use ipnet::IpNet;
 use sipguard_common::automaton::{DEAD, Field, NO_ROOT, Table, step};
@@ -62,12 +62,15 @@ pub(super) fn blocks(
     trusted: &BTreeMap<Target, Peer>,
     problems: &mut Problems<'_>,
 ) {
-    let whole: HashSet<IpNet> =
-        trusted.keys().filter(|target| target.port.is_none()).map(|target| target.net).collect();
+    let whole: HashMap<IpNet, &Peer> = trusted
+        .iter()
+        .filter(|(target, _)| target.port.is_none())
+        .map(|(target, peer)| (target.net, peer))
+        .collect();
     // Trusted networks have few different lengths, so that a million blocks
     // need few lookups each.
     let lengths: BTreeSet<(bool, u8)> =
-        whole.iter().map(|net| (is_v4(net), net.prefix_len())).collect();
+        whole.keys().map(|net| (is_v4(net), net.prefix_len())).collect();
     for (net, span, _) in entries {
         if net.prefix_len() == 0 {
             problems.warning(
@@ -81,10 +84,7 @@ pub(super) fn blocks(
             .filter(|(v4, length)| *v4 == is_v4(net) && *length <= net.prefix_len())
             .filter_map(|(_, length)| IpNet::new(net.addr(), *length).ok())
             .map(|wide| wide.trunc())
-            .find_map(|wide| {
-                let target = Target { net: wide, port: None };
-                whole.contains(&wide).then(|| trusted.get(&target)).flatten()
-            });
+            .find_map(|wide| whole.get(&wide));
         if let Some(peer) = covering {
             problems.warning(
                 span.clone(),

@@ -99,6 +99,7 @@ socket = "/tmp/x.sock"
     assert_eq!(plan.mode, Mode::Generic);
     assert_eq!(plan.ports.to_string(), "5060, 5070-5072, 65535");
     assert_eq!(plan.policy.ports.iter().map(|word| word.count_ones()).sum::<u32>(), 5);
+    assert_eq!(plan.policy.ports[1023], 1 << 63);
     assert_eq!(plan.protected.len(), 2);
     assert_eq!(plan.keepalives, [b"HELLO".to_vec(), b"jaK\0".to_vec()]);
     assert_eq!((plan.posture, plan.options), (Posture::Closed, OptionsRule::Limit));
