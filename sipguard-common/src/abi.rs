@@ -68,9 +68,12 @@ pub enum Origin {
 pub struct ListEntry {
     /// When the entry stops to hold; 0 means never.
     pub expires_ns: u64,
+    /// Bits of the entry's own prefix; 0 in the exact maps. Where a longest
+    /// prefix has expired, the next look-up stops short of it.
+    pub bits: u32,
     /// An [`Origin`].
     pub origin: u8,
-    pub pad: [u8; 7],
+    pub pad: [u8; 3],
 }
 
 /// How many entries each list holds: a list with none is not looked up.

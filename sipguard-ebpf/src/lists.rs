@@ -26,12 +26,28 @@ fn exact<const N: usize, const F: usize>(
     unsafe { map.get(key) }.is_some_and(holds)
 }
 
+/// Expired prefixes that are looked behind: user space removes them within a
+/// second or so, hence more than a few never pile up over one address.
+const MAX_EXPIRED: u32 = 4;
+
+/// Whether a prefix of the key holds. A longer one that has expired does not
+/// hide a shorter one.
 #[inline(always)]
 fn prefix<const N: usize, const F: usize>(
     map: &LpmTrie<ListKey, ListEntry, N, F>,
     key: &ListKey,
 ) -> bool {
-    map.get(&Key::new(FULL, *key)).is_some_and(holds)
+    let mut bits = FULL;
+    for _ in 0..MAX_EXPIRED {
+        let Some(entry) = map.get(&Key::new(bits, *key)) else {
+            return false;
+        };
+        if holds(entry) {
+            return true;
+        }
+        bits = entry.bits.saturating_sub(1);
+    }
+    false
 }
 
 #[inline(always)]

@@ -1,5 +1,8 @@
 //! sipguard in user space. The rooms are described in `docs/design.md`.
 
+pub mod api;
+pub mod cli;
+pub mod daemon;
 pub mod kernel;
 pub mod policy;
 pub mod sanitise;

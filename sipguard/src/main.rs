@@ -1,2 +1,7 @@
 //! The `sipguard` command.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    sipguard::cli::main()
+}

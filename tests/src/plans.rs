@@ -6,7 +6,6 @@ use sipguard::policy::{self, Plan};
 
 use crate::corpus::{self, DEFAULT_SIGNATURES, Setup};
 
-
 /// The base policy of the corpus, with what a setup changes.
 ///
 /// # Panics

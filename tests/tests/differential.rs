@@ -11,7 +11,7 @@ use tests::{
 };
 
 /// Generated packets. More in the long run of the fuzzers.
-const GENERATED: usize = 120_000;
+const GENERATED: usize = 400_000;
 
 /// The clock moves on by this much with each packet, so that buckets fill,
 /// overflow and refill.

@@ -1,1 +1,60 @@
-fn main() {}
+//! `cargo xtask`: the one entry point to set up, build, run and test sipguard.
+//!
+//! Each verb has a file of its own in `verbs` and sets up by itself what it
+//! needs. To add a verb: a file there, a variant of [`Verb`], a match arm.
+
+mod bounded;
+mod cargo;
+mod process;
+mod root;
+mod tools;
+mod verbs;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::workspace::Workspace;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Find or install what compiling sipguard takes
+    Setup,
+    /// Build the kernel program and the release binary
+    Build,
+    /// Set up, build, then run sipguard on an interface
+    Run(verbs::run::Args),
+    /// Set up, build, then run every test
+    Test(verbs::test::Args),
+    /// Check format and lints, then run every test; skips are failures
+    Ci,
+    #[command(hide = true)]
+    Bounded(bounded::Args),
+}
+
+fn main() -> ExitCode {
+    let verb = Cli::parse().verb;
+    let result = Workspace::locate().and_then(|workspace| match verb {
+        Verb::Setup => verbs::setup::run(&workspace),
+        Verb::Build => verbs::build::run(&workspace),
+        Verb::Run(args) => verbs::run::run(&workspace, &args),
+        Verb::Test(args) => verbs::test::run(&workspace, &args),
+        Verb::Ci => verbs::ci::run(&workspace),
+        Verb::Bounded(args) => bounded::run(&args),
+    });
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -97,13 +97,14 @@ impl List {
         let planned = self.plan.get(&target).map(|until| until.map_or(0, monotonic));
         let operator = self.operator.get(&target).copied();
         let longer = |a: u64, b: u64| if a == 0 || b == 0 { 0 } else { a.max(b) };
-        let entry = match (planned, operator) {
+        let (expires_ns, origin) = match (planned, operator) {
             (None, None) => return self.remove(target),
-            (Some(expires_ns), None) => entry(expires_ns, Origin::File),
-            (None, Some(expires_ns)) => entry(expires_ns, Origin::Operator),
-            (Some(a), Some(b)) => entry(longer(a, b), Origin::Operator),
+            (Some(expires_ns), None) => (expires_ns, Origin::File),
+            (None, Some(expires_ns)) => (expires_ns, Origin::Operator),
+            (Some(a), Some(b)) => (longer(a, b), Origin::Operator),
         };
         let (key, bits) = key(target);
+        let entry = entry(expires_ns, bits, origin);
         let done = if target.is_address() {
             self.exact.insert(key, entry, 0)
         } else {
@@ -305,7 +306,7 @@ impl Lists {
         for target in wanted.iter().filter(|target| !self.protected_now.contains(target)) {
             let (key, bits) = key(*target);
             self.protected
-                .insert(&Key::new(bits, key), entry(0, Origin::File), 0)
+                .insert(&Key::new(bits, key), entry(0, bits, Origin::File), 0)
                 .map_err(KernelError::map("adding a protected destination"))?;
             pending.protected_added.push(*target);
         }
@@ -400,8 +401,8 @@ impl Lists {
     }
 }
 
-fn entry(expires_ns: u64, origin: Origin) -> ListEntry {
-    ListEntry { expires_ns, origin: origin as u8, pad: [0; 7] }
+fn entry(expires_ns: u64, bits: u32, origin: Origin) -> ListEntry {
+    ListEntry { expires_ns, bits, origin: origin as u8, pad: [0; 3] }
 }
 
 /// The key of a target, and its length in bits in a trie.

@@ -41,8 +41,9 @@ type Node = u32;
 
 /// CR and LF end a value.
 const END: u8 = 1;
-const SPACE: u8 = 2;
-const TAB: u8 = 3;
+/// Space and tab; a run of them is as good as one space, for a folded line
+/// makes a run of one (RFC 3261 section 7.3.1).
+const WHITE: u8 = 2;
 
 /// The bytes as the automaton tells them apart: class 0 is every byte that
 /// stands in no signature, letters of either case share one.
@@ -53,11 +54,11 @@ struct Classes {
 
 impl Classes {
     fn new(signatures: &[Signature]) -> Self {
-        let mut classes = Self { of: [0; 256], count: 4 };
+        let mut classes = Self { of: [0; 256], count: 3 };
         classes.of[usize::from(b'\r')] = END;
         classes.of[usize::from(b'\n')] = END;
-        classes.of[usize::from(b' ')] = SPACE;
-        classes.of[usize::from(b'\t')] = TAB;
+        classes.of[usize::from(b' ')] = WHITE;
+        classes.of[usize::from(b'\t')] = WHITE;
         let texts = signatures.iter().flat_map(|signature| signature.text.bytes());
         for byte in b":nt".iter().copied().chain(texts) {
             classes.tell_apart(byte);
@@ -82,7 +83,9 @@ impl Classes {
     }
 
     fn text(&self, signature: &Signature) -> Vec<u8> {
-        signature.text.bytes().map(|byte| self.of(byte)).collect()
+        let mut text: Vec<u8> = signature.text.bytes().map(|byte| self.of(byte)).collect();
+        text.dedup_by(|class, before| *class == WHITE && *before == WHITE);
+        text
     }
 
     /// `1 << shift` classes make a row.
@@ -188,6 +191,8 @@ struct State {
     /// An exact text was read, and only white space since.
     complete: Option<Index>,
     anywhere: Node,
+    /// White space was read last; more of it changes nothing.
+    white: bool,
 }
 
 /// What a byte leads to.
@@ -206,17 +211,17 @@ struct Values {
 
 impl Values {
     fn start() -> State {
-        State { anchored: Some(0), complete: None, anywhere: 0 }
+        State { anchored: Some(0), complete: None, anywhere: 0, white: true }
     }
 
     fn step(&self, state: State, class: u8) -> Next {
         let at = state.anchored.map(|node| self.anchored.node(node));
         let complete = first(state.complete, at.and_then(|node| node.exact));
-        let white = class == SPACE || class == TAB;
+        let white = class == WHITE;
         if class == END {
             return complete.map_or(Next::Dead, Next::Accept);
         }
-        if white && state == Self::start() {
+        if white && state.white {
             return Next::State(state);
         }
         let anchored = at.and_then(|node| node.children.get(&class)).copied();
@@ -229,7 +234,7 @@ impl Values {
         if anchored.is_none() && complete.is_none() && self.anywhere.is_empty() {
             return Next::Dead;
         }
-        Next::State(State { anchored, complete, anywhere })
+        Next::State(State { anchored, complete, anywhere, white })
     }
 }
 
@@ -264,8 +269,7 @@ impl Rows {
         };
         rows.set(NAME_N, classes.of(b'n'), NAME_T);
         rows.set(NAME_T, classes.of(b't'), COLON);
-        rows.set(COLON, SPACE, COLON);
-        rows.set(COLON, TAB, COLON);
+        rows.set(COLON, WHITE, COLON);
         rows.set(COLON, classes.of(b':'), VALUE);
         rows
     }

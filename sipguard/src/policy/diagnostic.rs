@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use annotate_snippets::{AnnotationKind, Level, Origin, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 use serde::{Deserialize, Serialize};
 
 /// How bad it is.
@@ -71,20 +71,27 @@ impl Diagnostic {
             Severity::Error => Level::ERROR,
             Severity::Warning => Level::WARNING,
         };
-        let mut origin = Origin::path(self.file.as_str());
-        if let (Some(line), Some(column)) = (self.line, self.column) {
-            origin = origin.line(line).char_column(column);
-        }
-        let mut group = level.primary_title(self.message.as_str()).element(origin);
-        if let (Some(line), Some(Excerpt { before, marked, after })) = (self.line, &self.excerpt) {
-            let span = before.len()..before.len() + marked.len();
-            let snippet = Snippet::source(format!("{before}{marked}{after}"))
-                .line_start(line)
-                .annotation(AnnotationKind::Primary.span(span));
-            group = group.element(snippet);
-        }
-        group = group.element(Level::HELP.message(self.help.as_str()));
+        let group = Group::with_title(level.primary_title(self.message.as_str()));
+        let group = self.show_place(group).element(Level::HELP.message(self.help.as_str()));
         renderer.render(&[group])
+    }
+
+    fn show_place<'d>(&'d self, group: Group<'d>) -> Group<'d> {
+        let file = self.file.as_str();
+        let Self { line: Some(line), column: Some(column), excerpt: Some(excerpt), .. } = self
+        else {
+            return group.element(Origin::path(file));
+        };
+        let Excerpt { before, marked, after } = excerpt;
+        let span = before.len()..before.len() + marked.len();
+        let snippet = Snippet::source(format!("{before}{marked}{after}"))
+            .line_start(*line)
+            .annotation(AnnotationKind::Primary.span(span));
+        // Of a line that is cut the renderer cannot count the column.
+        if before.chars().count() + 1 == *column {
+            return group.element(snippet.path(file));
+        }
+        group.element(snippet).element(Origin::path(file).line(*line).char_column(*column))
     }
 }
 

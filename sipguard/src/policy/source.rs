@@ -2,6 +2,7 @@
 
 use std::{
     cell::OnceCell,
+    collections::BTreeSet,
     fmt,
     fs::File,
     io::{self, Read},
@@ -181,9 +182,10 @@ pub(super) struct Problems<'s> {
     warnings: Vec<(usize, Diagnostic)>,
     more_errors: usize,
     more_warnings: usize,
-    /// Parts of the file could not be parsed: what seems to be missing may
-    /// stand there.
-    pub(super) incomplete: bool,
+    /// Where the part of the file starts that spans are counted from.
+    pub(super) base: usize,
+    /// Lines that are no TOML. What was made of them says nothing.
+    broken: BTreeSet<usize>,
 }
 
 impl<'s> Problems<'s> {
@@ -194,8 +196,27 @@ impl<'s> Problems<'s> {
             warnings: Vec::new(),
             more_errors: 0,
             more_warnings: 0,
-            incomplete: false,
+            base: 0,
+            broken: BTreeSet::new(),
         }
+    }
+
+    /// An error of the language, of which each line has one at most.
+    pub(super) fn syntax(
+        &mut self,
+        span: Range<usize>,
+        message: impl fmt::Display,
+        help: impl fmt::Display,
+    ) {
+        let line = self.source.line(span.start);
+        self.error(span, message, help);
+        self.broken.insert(line);
+    }
+
+    /// Whether parts of the file are no TOML: what seems to be missing may
+    /// stand there.
+    pub(super) fn is_incomplete(&self) -> bool {
+        !self.broken.is_empty()
     }
 
     pub(super) fn error(
@@ -204,6 +225,10 @@ impl<'s> Problems<'s> {
         message: impl fmt::Display,
         help: impl fmt::Display,
     ) {
+        let span = self.place(span);
+        if self.is_broken(span.start) {
+            return;
+        }
         if self.errors.len() == MAX_FINDINGS {
             self.more_errors += 1;
             return;
@@ -212,12 +237,27 @@ impl<'s> Problems<'s> {
         self.errors.push((at, self.source.finding(Severity::Error, span, message, help)));
     }
 
+    /// An error of the file as a whole.
+    pub(super) fn whole_file(&mut self, message: impl fmt::Display, help: impl fmt::Display) {
+        let path = self.source.path();
+        self.errors
+            .push((usize::MAX, Diagnostic::whole_file(Severity::Error, path, message, help)));
+    }
+
+    fn is_broken(&self, offset: usize) -> bool {
+        !self.broken.is_empty() && self.broken.contains(&self.source.line(offset))
+    }
+
     pub(super) fn warning(
         &mut self,
         span: Range<usize>,
         message: impl fmt::Display,
         help: impl fmt::Display,
     ) {
+        let span = self.place(span);
+        if self.is_broken(span.start) {
+            return;
+        }
         if self.warnings.len() == MAX_FINDINGS {
             self.more_warnings += 1;
             return;
@@ -226,13 +266,14 @@ impl<'s> Problems<'s> {
         self.warnings.push((at, self.source.finding(Severity::Warning, span, message, help)));
     }
 
-    /// The line of an offset, to name a second place.
-    pub(super) fn line(&self, offset: usize) -> usize {
-        self.source.line(offset)
+    /// A span in the file, from one in the part that is being read.
+    pub(super) fn place(&self, span: Range<usize>) -> Range<usize> {
+        span.start + self.base..span.end + self.base
     }
 
-    pub(super) fn has_errors(&self) -> bool {
-        !self.errors.is_empty()
+    /// The line of a place in the file, to name it from another.
+    pub(super) fn line(&self, offset: usize) -> usize {
+        self.source.line(offset)
     }
 
     /// All findings in the order of the file, and how many more there are.

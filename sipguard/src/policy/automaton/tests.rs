@@ -64,6 +64,14 @@ impl Compiled {
     }
 }
 
+/// Each run of white space as one space.
+fn one_space(bytes: &[u8]) -> Vec<u8> {
+    let mut one: Vec<u8> =
+        bytes.iter().map(|byte| if *byte == b'\t' { b' ' } else { *byte }).collect();
+    one.dedup_by(|byte, before| *byte == b' ' && *before == b' ');
+    one
+}
+
 /// What the signatures mean, by string functions: the index of the one that is
 /// complete first, the lowest among equals.
 fn naive(signatures: &[Signature], line: &[u8]) -> Option<usize> {
@@ -75,12 +83,13 @@ fn naive(signatures: &[Signature], line: &[u8]) -> Option<usize> {
     let rest = &rest[rest.iter().take_while(|byte| white(byte)).count()..];
     let rest = rest.strip_prefix(b":")?;
     let value = &rest[rest.iter().take_while(|byte| white(byte)).count()..];
+    let value = &one_space(value);
     let trimmed = &value[..value.len() - value.iter().rev().take_while(|byte| white(byte)).count()];
     signatures
         .iter()
         .enumerate()
         .filter_map(|(index, signature)| {
-            let text = fold(signature.text.as_bytes());
+            let text = one_space(&fold(signature.text.as_bytes()));
             let complete = match signature.kind {
                 Match::Prefix => value.starts_with(&text).then_some(text.len()),
                 Match::Exact => (end.is_some() && trimmed == text).then_some(usize::MAX),
@@ -132,15 +141,26 @@ fn a_bare_lf_or_cr_ends_the_value() {
 #[test]
 fn exact_allows_white_space_behind_and_nothing_else() {
     let automaton =
-        compiled(&[exact("Test Agent"), exact("Test Agent 2"), prefix("Test Agent  x")]);
+        compiled(&[exact("Test Agent"), exact("Test Agent 2"), prefix("Test Agent x")]);
     for value in ["Test Agent", "Test Agent ", "Test Agent \t  ", "test agent"] {
         assert_eq!(automaton.value(value), Some(0), "{value:?}");
     }
     assert_eq!(automaton.value("Test Agent 2 "), Some(1));
-    assert_eq!(automaton.value("Test Agent  x"), Some(2));
-    for value in ["Test Agent 3", "Test Agent  2", "Test  Agent", "a Test Agent", "Test Agent  y"] {
+    assert_eq!(automaton.value("Test Agent x"), Some(2));
+    for value in ["Test Agent 3", "Test Agents", "TestAgent", "a Test Agent", "Test Agent y"] {
         assert_eq!(automaton.value(value), None, "{value:?}");
     }
+}
+
+#[test]
+fn a_run_of_white_space_is_one_space() {
+    let automaton = compiled(&[exact("Test Agent"), prefix("Elite  1.0"), contains("vici ous")]);
+    for value in ["Test  Agent", "Test\tAgent", "Test \t Agent"] {
+        assert_eq!(automaton.value(value), Some(0), "{value:?}");
+    }
+    assert_eq!(automaton.value("Elite 1.0 x"), Some(1));
+    assert_eq!(automaton.value("a vici   ous"), Some(2));
+    assert_eq!(automaton.value("TestAgent"), None);
 }
 
 #[test]
@@ -261,7 +281,7 @@ fn too_many_states_are_refused_and_counted() {
 /// Accepting states may lie beyond the table, where no row is.
 #[test]
 fn accepting_states_beyond_the_table_still_accept() {
-    // 26 letters, the colon and the four fixed classes make rows of 32. Each
+    // 26 letters, the colon and the three fixed classes make rows of 32. Each
     // byte of a prefix but its last makes a state, besides the first five.
     let full = TABLE_LEN >> 5;
     let each = (full - 5) / 26;

@@ -1,0 +1,31 @@
+//! Bodies of requests.
+
+use axum::{
+    body::Bytes,
+    extract::{FromRequest, Request},
+    http::StatusCode,
+};
+use serde::de::DeserializeOwned;
+
+use super::failure::ApiError;
+
+/// A body read as JSON whatever its content type says: curl's `-d` calls
+/// everything a form.
+#[derive(Debug)]
+pub(super) struct JsonBody<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let body = Bytes::from_request(request, state).await.map_err(|rejection| {
+            let hint = (rejection.status() == StatusCode::PAYLOAD_TOO_LARGE)
+                .then(|| "a body has at most 64 KiB".to_owned());
+            ApiError::new(rejection.status(), rejection.body_text(), hint)
+        })?;
+        serde_json::from_slice(&body).map(Self).map_err(|error| {
+            let hint = r#"send {"target": "192.0.2.7", "ttl": "1h", "reason": "..."}"#.to_owned();
+            ApiError::bad_request(format!("the body is wrong: {error}"), Some(hint))
+        })
+    }
+}

@@ -1,0 +1,32 @@
+//! HTTP and JSON on the control socket. The command line is one caller, curl
+//! is another:
+//!
+//! ```sh
+//! curl --unix-socket /run/sipguard/control.sock http://localhost/v1/status
+//! ```
+//!
+//! | Request | Body | Answer |
+//! |---|---|---|
+//! | `GET /v1/status` | | [`wire::Status`] |
+//! | `GET /v1/stats` | | [`wire::Stats`] |
+//! | `GET /v1/lists?kind=blocked` or `trusted` | | [`wire::Lists`] |
+//! | `POST /v1/reload` | | [`wire::Reloaded`] |
+//! | `POST /v1/blocks` | [`wire::Entry`] | [`wire::Added`] |
+//! | `DELETE /v1/blocks/{target}` | | [`wire::Removed`] |
+//! | `POST /v1/trusted` | [`wire::Entry`] | [`wire::Added`] |
+//! | `DELETE /v1/trusted/{target}` | | [`wire::Removed`] |
+//!
+//! Every other answer carries a [`wire::Failure`].
+
+mod caller;
+pub mod client;
+mod failure;
+mod json;
+mod server;
+pub mod ttl;
+pub mod wire;
+
+pub use server::serve;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,165 @@
+//! The router of the control socket.
+
+use std::future::Future;
+
+use axum::{
+    Json, Router,
+    extract::{
+        DefaultBodyLimit, Path, Query, State,
+        rejection::{PathRejection, QueryRejection},
+    },
+    http::{Method, StatusCode, Uri},
+    response::{IntoResponse, Response},
+    routing::{delete, get, post},
+};
+use ipnet::IpNet;
+use serde::Deserialize;
+use tokio::net::UnixListener;
+
+use super::{
+    caller::{Caller, Peer},
+    failure::ApiError,
+    json::JsonBody,
+    wire::{Added, Entry, Kind, Lists, Reloaded, Removed, Stats, Status},
+};
+use crate::{
+    daemon::{self, By, Shared},
+    policy::{self, Target, TargetError},
+};
+
+/// Bytes of the largest body.
+const MAX_BODY: usize = 64 << 10;
+
+type Answer<T> = Result<Json<T>, ApiError>;
+
+/// Answers callers of the socket until `stop` is done.
+pub async fn serve(
+    listener: UnixListener,
+    shared: Shared,
+    stop: impl Future<Output = ()> + Send + 'static,
+) {
+    let service = router(shared).into_make_service_with_connect_info::<Peer>();
+    // Never fails: it goes on after errors of single connections.
+    let _ = axum::serve(listener, service).with_graceful_shutdown(stop).await;
+}
+
+fn router(shared: Shared) -> Router {
+    Router::new()
+        .route("/v1/status", get(status))
+        .route("/v1/stats", get(stats))
+        .route("/v1/lists", get(lists))
+        .route("/v1/reload", post(reload))
+        .route("/v1/blocks", post(block))
+        // Catches everything that follows, for a network has a slash.
+        .route("/v1/blocks/{*target}", delete(unblock))
+        .route("/v1/trusted", post(allow))
+        .route("/v1/trusted/{*target}", delete(disallow))
+        .fallback(unknown_path)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .with_state(shared)
+}
+
+async fn status(_: Caller, State(shared): State<Shared>) -> Json<Status> {
+    Json(shared.daemon().await.status())
+}
+
+async fn stats(_: Caller, State(shared): State<Shared>) -> Answer<Stats> {
+    Ok(Json(shared.daemon().await.stats()?))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ListsQuery {
+    kind: Option<Kind>,
+}
+
+async fn lists(
+    _: Caller,
+    State(shared): State<Shared>,
+    query: Result<Query<ListsQuery>, QueryRejection>,
+) -> Answer<Lists> {
+    let Query(ListsQuery { kind }) = query.map_err(|rejection| {
+        ApiError::bad_request(
+            rejection.body_text(),
+            Some("ask for ?kind=blocked, ?kind=trusted, or neither".to_owned()),
+        )
+    })?;
+    Ok(Json(shared.daemon().await.lists(kind)))
+}
+
+async fn reload(caller: Caller, State(shared): State<Shared>) -> Answer<Reloaded> {
+    Ok(Json(daemon::reload(&shared, By::Uid(caller.uid)).await?))
+}
+
+async fn block(
+    caller: Caller,
+    State(shared): State<Shared>,
+    JsonBody(entry): JsonBody<Entry>,
+) -> Result<(StatusCode, Json<Added>), ApiError> {
+    let net = parse_net(&entry.target)?;
+    let added = shared.daemon().await.block(net, entry.ttl, entry.reason, caller.uid)?;
+    Ok((added_status(&added), Json(added)))
+}
+
+async fn unblock(
+    caller: Caller,
+    State(shared): State<Shared>,
+    target: Result<Path<String>, PathRejection>,
+) -> Answer<Removed> {
+    let net = parse_net(&path(target)?)?;
+    Ok(Json(shared.daemon().await.unblock(net, caller.uid)?))
+}
+
+async fn allow(
+    caller: Caller,
+    State(shared): State<Shared>,
+    JsonBody(entry): JsonBody<Entry>,
+) -> Result<(StatusCode, Json<Added>), ApiError> {
+    let target = parse_target(&entry.target)?;
+    let added = shared.daemon().await.allow(target, entry.ttl, entry.reason, caller.uid)?;
+    Ok((added_status(&added), Json(added)))
+}
+
+async fn disallow(
+    caller: Caller,
+    State(shared): State<Shared>,
+    target: Result<Path<String>, PathRejection>,
+) -> Answer<Removed> {
+    let target = parse_target(&path(target)?)?;
+    Ok(Json(shared.daemon().await.disallow(target, caller.uid)?))
+}
+
+fn added_status(added: &Added) -> StatusCode {
+    if added.updated { StatusCode::OK } else { StatusCode::CREATED }
+}
+
+fn path(target: Result<Path<String>, PathRejection>) -> Result<String, ApiError> {
+    match target {
+        Ok(Path(target)) => Ok(target),
+        Err(rejection) => Err(ApiError::bad_request(rejection.body_text(), None)),
+    }
+}
+
+fn parse_net(text: &str) -> Result<IpNet, ApiError> {
+    policy::parse_net(text).map_err(|error| wrong_target(&error))
+}
+
+fn parse_target(text: &str) -> Result<Target, ApiError> {
+    text.parse().map_err(|error| wrong_target(&error))
+}
+
+fn wrong_target(error: &TargetError) -> ApiError {
+    ApiError::bad_request(error.to_string(), Some(error.remedy()))
+}
+
+async fn unknown_path(uri: Uri) -> Response {
+    let error = format!("there is no {}", uri.path());
+    let hint = "the paths begin with /v1/: status, stats, lists, reload, blocks, trusted";
+    ApiError::new(StatusCode::NOT_FOUND, error, Some(hint.to_owned())).into_response()
+}
+
+async fn wrong_method(method: Method, uri: Uri) -> Response {
+    let error = format!("{} cannot be asked by {method}", uri.path());
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, error, None).into_response()
+}

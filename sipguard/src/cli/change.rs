@@ -1,0 +1,45 @@
+//! Words about what a command has changed, and how to take it back.
+
+use super::{
+    exit::{Exit, Failure},
+    out::{print, say},
+    table,
+};
+use crate::api::wire::{Added, Origin, Removed};
+
+/// Says that an entry was made: `done` is the verb, such as `blocked`.
+pub(super) fn added(added: &Added, done: &str) -> Result<(), Failure> {
+    let Added { target, updated, until, notes, undo } = added;
+    let again = if *updated { " (updated)" } else { "" };
+    let until = match until {
+        None => "until it is removed or sipguard stops".to_owned(),
+        some => format!("until {}", table::time(*some)),
+    };
+    print(&format!("{done} {target} {until}{again}"))?;
+    for note in notes {
+        say(&format!("note: {note}"));
+    }
+    say(&format!("undo: {undo}"));
+    Ok(())
+}
+
+/// Says that an entry was removed; fails where others hold the target all the
+/// same, for then the caller has not reached what he wanted.
+pub(super) fn removed(removed: &Removed, done: &str, list: &str) -> Result<(), Failure> {
+    let Removed { target, still, undo } = removed;
+    print(&format!("{done} {target}"))?;
+    say(&format!("undo: {undo}"));
+    let Some(holder) = still.first() else { return Ok(()) };
+    let (file, command) = match list {
+        "trusted" => ("trusted.toml", "sipguard allow --remove"),
+        _ => ("blacklist.toml", "sipguard unblock"),
+    };
+    let hint = match holder.origin {
+        Origin::File => {
+            format!("remove {} from {file} and run `sipguard reload`", holder.target)
+        }
+        Origin::Operator => format!("run `{command} {}`", holder.target),
+    };
+    let message = format!("{target} is still {list}: {} covers it", holder.target);
+    Err(Failure::new(Exit::Failure, message, Some(hint)))
+}

@@ -1,0 +1,106 @@
+//! The command line: one file per verb. Data goes to stdout, words to stderr.
+
+mod allow;
+mod block;
+mod change;
+mod check;
+mod exit;
+mod list;
+mod out;
+mod reload;
+mod run;
+mod stats;
+mod status;
+mod table;
+mod target;
+mod unblock;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+
+use self::{exit::Failure, out::say};
+use crate::{api::client::Client, daemon::DEFAULT_SOCKET};
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0   done
+  1   failed, refused, or nothing to do (the message says which)
+  2   wrong usage
+  3   sipguard is not running
+  4   not permitted
+  78  the configuration has errors";
+
+/// Keeps SIP scanners away from a SIP server, in the kernel.
+#[derive(Debug, Parser)]
+#[command(name = "sipguard", version, after_long_help = EXIT_CODES)]
+#[command(disable_help_subcommand = true)]
+struct Args {
+    /// The control socket [default: /run/sipguard/control.sock; for `run`,
+    /// what sipguard.toml says]
+    #[arg(long, global = true, env = "SIPGUARD_SOCKET", value_name = "PATH")]
+    socket: Option<PathBuf>,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Run(Box<run::Args>),
+    Check(check::Args),
+    Reload(reload::Args),
+    Stats(stats::Args),
+    Block(block::Args),
+    Unblock(unblock::Args),
+    Allow(allow::Args),
+    List(list::Args),
+    Status(status::Args),
+}
+
+/// Does what the command line asks for.
+#[must_use]
+pub fn main() -> ExitCode {
+    // Prints usage errors and help by itself, and exits with 2 or 0.
+    let args = Args::parse();
+    match dispatch(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => tell(&failure),
+    }
+}
+
+fn dispatch(Args { socket, verb }: Args) -> Result<(), Failure> {
+    let client = |socket: Option<PathBuf>| Client::new(socket.unwrap_or_else(default_socket));
+    match verb {
+        Verb::Run(args) => run::run(*args, socket),
+        Verb::Check(args) => check::run(&args),
+        Verb::Reload(args) => reload::run(&args, &client(socket)),
+        Verb::Stats(args) => stats::run(&args, &client(socket)),
+        Verb::Block(args) => block::run(args, &client(socket)),
+        Verb::Unblock(args) => unblock::run(args, &client(socket)),
+        Verb::Allow(args) => allow::run(args, &client(socket)),
+        Verb::List(args) => list::run(&args, &client(socket)),
+        Verb::Status(args) => status::run(&args, &client(socket)),
+    }
+}
+
+fn default_socket() -> PathBuf {
+    PathBuf::from(DEFAULT_SOCKET)
+}
+
+fn tell(failure: &Failure) -> ExitCode {
+    let Failure::Told { exit, message, hint, report } = failure else {
+        // Whoever read our output has seen enough.
+        return ExitCode::SUCCESS;
+    };
+    if let Some(report) = report {
+        say(report.trim_end());
+    }
+    say(&format!("error: {message}"));
+    if let Some(hint) = hint {
+        say(&format!("hint: {hint}"));
+    }
+    ExitCode::from(u8::from(*exit))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,30 @@
+//! Output that survives closed pipes and unsafe text.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use super::exit::Failure;
+use crate::sanitise::sanitise_lines;
+
+/// Characters of words that are shown: diagnostics of a whole configuration
+/// are the longest.
+const MAX_WORDS: usize = 200_000;
+
+/// Writes a line of data to stdout.
+pub(super) fn print(text: &str) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "{text}")?;
+    Ok(stdout.flush()?)
+}
+
+/// Writes data as JSON for people and programs.
+pub(super) fn print_json(data: &impl Serialize) -> Result<(), Failure> {
+    print(&serde_json::to_string_pretty(data)?)
+}
+
+/// Writes words to stderr, sanitised, for they may quote what came from
+/// outside. Where nobody listens, nothing is lost.
+pub(super) fn say(words: &str) {
+    let _ = writeln!(io::stderr(), "{}", sanitise_lines(words, MAX_WORDS));
+}

@@ -1,0 +1,70 @@
+//! `sipguard run`
+
+use std::{
+    io::{self, IsTerminal},
+    path::PathBuf,
+};
+
+use clap::ValueEnum;
+use tracing_subscriber::{filter::Targets, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+
+use super::exit::Failure;
+use crate::{
+    daemon::{self, Options, config_dir},
+    policy,
+};
+
+/// Protect interfaces until stopped
+///
+/// Policy is loaded before the first interface is attached, and one line on
+/// stdout says when the protection is on. SIGHUP reloads, SIGTERM and SIGINT
+/// detach and end.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// An interface to protect; may be given several times [default: those of
+    /// sipguard.toml]
+    #[arg(long = "iface", value_name = "NAME")]
+    interfaces: Vec<String>,
+    /// The configuration directory [default: /etc/sipguard if it exists, else
+    /// ./config]
+    #[arg(long, value_name = "DIR")]
+    config: Option<PathBuf>,
+    /// How to attach: in the driver (native), in the network stack (generic),
+    /// or the first that works [default: as sipguard.toml says]
+    #[arg(long)]
+    mode: Option<Mode>,
+    /// What to log to stderr: error, warn, info, debug, trace, or per part of
+    /// the program, such as info,sipguard::audit=off
+    #[arg(long, env = "RUST_LOG", value_name = "LEVEL", default_value = "info")]
+    log: Targets,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Mode {
+    Auto,
+    Native,
+    Generic,
+}
+
+impl From<Mode> for policy::Mode {
+    fn from(mode: Mode) -> Self {
+        match mode {
+            Mode::Auto => Self::Auto,
+            Mode::Native => Self::Native,
+            Mode::Generic => Self::Generic,
+        }
+    }
+}
+
+pub(super) fn run(args: Args, socket: Option<PathBuf>) -> Result<(), Failure> {
+    let Args { interfaces, config, mode, log } = args;
+    let options = Options {
+        config: config_dir(config.as_deref())?,
+        interfaces,
+        mode: mode.map(policy::Mode::from),
+        socket,
+    };
+    let words = fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
+    tracing_subscriber::registry().with(words).with(log).init();
+    Ok(daemon::run(&options)?)
+}

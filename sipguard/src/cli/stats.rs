@@ -1,0 +1,194 @@
+//! `sipguard stats`
+
+use std::{
+    io::{self, IsTerminal},
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::{
+    exit::Failure,
+    out::{print, print_json},
+    table::{self, table},
+};
+use crate::api::{
+    client::Client,
+    wire::{RuleCount, Stats},
+};
+
+/// Clears the screen and goes home.
+const CLEAR: &str = "\x1b[H\x1b[2J";
+
+/// Show packets and bytes per rule since the start
+///
+/// Every packet is counted under exactly one rule.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Print JSON; with --watch one line at a time
+    #[arg(long)]
+    json: bool,
+    /// Show again and again, with rates, every so many seconds
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        num_args = 0..=1,
+        default_missing_value = "1",
+        value_parser = parse_period
+    )]
+    watch: Option<Duration>,
+}
+
+pub(super) fn run(args: &Args, client: &Client) -> Result<(), Failure> {
+    match args.watch {
+        Some(period) => watch(args, period, client),
+        None if args.json => print_json(&client.stats()?),
+        None => print(&view(&client.stats()?, None)),
+    }
+}
+
+/// Reads 0.1 to 3600 seconds.
+fn parse_period(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| format!("`{text}` is no number of seconds"))?;
+    match (0.1..=3600.0).contains(&seconds) {
+        true => Ok(Duration::from_secs_f64(seconds)),
+        false => Err("write 0.1 to 3600 seconds".to_owned()),
+    }
+}
+
+/// Until the daemon is gone, the reader is gone, or the user has seen enough.
+fn watch(args: &Args, period: Duration, client: &Client) -> Result<(), Failure> {
+    let clear = if io::stdout().is_terminal() { CLEAR } else { "" };
+    let mut last: Option<(Instant, Stats)> = None;
+    loop {
+        let (now, stats) = (Instant::now(), client.stats()?);
+        if args.json {
+            print(&serde_json::to_string(&stats)?)?;
+        } else {
+            let before = last.as_ref().map(|(then, stats)| (now - *then, stats));
+            print(&format!("{clear}{}\n", view(&stats, before)))?;
+        }
+        last = Some((now, stats));
+        thread::sleep(period);
+    }
+}
+
+/// The table, with rates where there are earlier counters.
+fn view(stats: &Stats, before: Option<(Duration, &Stats)>) -> String {
+    let packets = sum(stats, |rule| rule.packets);
+    let mut rows: Vec<Vec<String>> = stats.rules.iter().map(|rule| row(rule, packets)).collect();
+    rows.push(vec![
+        "total".to_owned(),
+        String::new(),
+        packets.to_string(),
+        sum(stats, |rule| rule.bytes).to_string(),
+        share(packets, packets),
+    ]);
+    let mut header = vec!["RULE", "VERDICT", "PACKETS", "BYTES", "SHARE"];
+    if let Some((elapsed, before)) = before {
+        header.push("PACKETS/S");
+        let rates = rates(stats, before, elapsed);
+        for (row, rate) in rows.iter_mut().zip(rates) {
+            row.push(format!("{rate:.0}"));
+        }
+    }
+    let interfaces: Vec<String> =
+        stats.interfaces.iter().map(|one| format!("{} ({})", one.name, one.mode)).collect();
+    let numbers = header.len() - 2;
+    format!(
+        "{} since {}\n{}",
+        crate::sanitise::sanitise(&interfaces.join(", "), 400),
+        table::time(Some(stats.since)),
+        table(&header, rows, numbers)
+    )
+}
+
+fn row(rule: &RuleCount, all: u64) -> Vec<String> {
+    vec![
+        rule.rule.clone(),
+        rule.verdict.clone(),
+        rule.packets.to_string(),
+        rule.bytes.to_string(),
+        share(rule.packets, all),
+    ]
+}
+
+fn sum(stats: &Stats, part: impl Fn(&RuleCount) -> u64) -> u64 {
+    stats.rules.iter().map(part).fold(0, u64::saturating_add)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a share is shown to a tenth of a percent")]
+fn share(part: u64, all: u64) -> String {
+    match all {
+        0 => table::none(),
+        _ => format!("{:.1} %", part as f64 * 100.0 / all as f64),
+    }
+}
+
+/// Packets per second of each rule, and of all. A restarted daemon counts from
+/// zero again, which is no negative rate.
+#[expect(clippy::cast_precision_loss, reason = "a rate is shown without a fraction")]
+fn rates(stats: &Stats, before: &Stats, elapsed: Duration) -> Vec<f64> {
+    let old = |name: &str| {
+        let found = before.rules.iter().find(|rule| rule.rule == name);
+        found.map_or(0, |rule| rule.packets)
+    };
+    let grown = stats.rules.iter().map(|rule| rule.packets.saturating_sub(old(&rule.rule)));
+    let mut rates: Vec<f64> = grown.map(|packets| packets as f64 / elapsed.as_secs_f64()).collect();
+    rates.push(rates.iter().sum());
+    rates
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::wire::InterfaceMode;
+
+    fn stats(options: u64, stranger: u64) -> Stats {
+        let rule = |rule: &str, verdict: &str, packets: u64| RuleCount {
+            rule: rule.to_owned(),
+            verdict: verdict.to_owned(),
+            packets,
+            bytes: packets * 10,
+            per_interface: Vec::new(),
+        };
+        Stats {
+            since: "2026-01-02T03:04:05Z".parse().unwrap(),
+            interfaces: vec![InterfaceMode { name: "eth0".into(), mode: "native".into() }],
+            rules: vec![rule("options", "drop", options), rule("stranger", "pass", stranger)],
+            methods: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_table_has_every_rule_and_their_sum() {
+        let shown = view(&stats(3, 1), None);
+        let words: Vec<Vec<&str>> =
+            shown.lines().map(|line| line.split_whitespace().collect()).collect();
+        assert_eq!(words[0], ["eth0", "(native)", "since", "2026-01-02T03:04:05Z"]);
+        assert_eq!(words[1], ["RULE", "VERDICT", "PACKETS", "BYTES", "SHARE"]);
+        assert_eq!(words[2], ["options", "drop", "3", "30", "75.0", "%"]);
+        assert_eq!(words[3], ["stranger", "pass", "1", "10", "25.0", "%"]);
+        assert_eq!(words[4], ["total", "4", "40", "100.0", "%"]);
+    }
+
+    #[test]
+    fn nothing_seen_has_no_share() {
+        assert!(view(&stats(0, 0), None).contains('-'));
+    }
+
+    #[test]
+    fn rates_are_per_second_and_never_negative() {
+        let second = Duration::from_secs(2);
+        assert_eq!(rates(&stats(30, 10), &stats(10, 10), second), [10.0, 0.0, 10.0]);
+        assert_eq!(rates(&stats(5, 5), &stats(10, 5), second), [0.0, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn periods() {
+        assert_eq!(parse_period("2"), Ok(Duration::from_secs(2)));
+        assert_eq!(parse_period("0.5"), Ok(Duration::from_millis(500)));
+        for text in ["0", "-1", "nan", "inf", "4000", "x", ""] {
+            assert!(parse_period(text).is_err(), "{text}");
+        }
+    }
+}

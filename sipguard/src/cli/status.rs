@@ -1,0 +1,62 @@
+//! `sipguard status`
+
+use super::{
+    exit::Failure,
+    out::{print, print_json},
+    table::{self, table},
+};
+use crate::api::{
+    client::Client,
+    wire::{Interface, LastReload, Status, Tally},
+};
+
+/// Show what is protected, how, and since when
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args, client: &Client) -> Result<(), Failure> {
+    let status = client.status()?;
+    match args.json {
+        true => print_json(&status),
+        false => print(&view(&status)),
+    }
+}
+
+fn view(status: &Status) -> String {
+    let mut rows = vec![
+        row("version", format!("{} (pid {})", status.version, status.pid)),
+        row("since", table::time(Some(status.since))),
+        row("configuration", status.config.display().to_string()),
+        row("posture", status.posture.clone()),
+    ];
+    rows.extend(status.interfaces.iter().map(|one| row("interface", interface(one))));
+    rows.push(row("signatures", status.signatures.to_string()));
+    rows.push(row("trusted", tally(&status.trusted)));
+    rows.push(row("blocked", tally(&status.blocked)));
+    rows.push(row("last reload", status.reload.as_ref().map_or_else(table::none, reload)));
+    table(&["WHAT", "STATE"], rows, 0)
+}
+
+fn row(what: &str, state: String) -> Vec<String> {
+    vec![what.to_owned(), state]
+}
+
+fn interface(Interface { name, mode, note, .. }: &Interface) -> String {
+    match note {
+        None => format!("{name} ({mode})"),
+        Some(note) => format!("{name} ({mode}: {note})"),
+    }
+}
+
+fn tally(Tally { file, operator }: &Tally) -> String {
+    format!("{file} by file, {operator} by operator")
+}
+
+fn reload(LastReload { at, ok, message }: &LastReload) -> String {
+    let result = if *ok { "ok" } else { "FAILED, the policy before it holds" };
+    format!("{}, {result}: {message}", table::time(Some(*at)))
+}

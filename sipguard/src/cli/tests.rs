@@ -1,0 +1,111 @@
+//! Arguments and exits.
+
+use clap::{CommandFactory, error::ErrorKind};
+
+use super::{exit::Exit, *};
+use crate::api::{client::ClientError, wire};
+
+fn parse(line: &str) -> Result<Args, ErrorKind> {
+    Args::try_parse_from(line.split_whitespace()).map_err(|error| error.kind())
+}
+
+#[test]
+fn the_command_is_well_formed() {
+    Args::command().debug_assert();
+}
+
+#[test]
+fn every_verb_as_documented() {
+    for line in [
+        "sipguard run --iface eth0 --iface eth1 --config /tmp --mode native --log debug",
+        "sipguard run",
+        "sipguard check",
+        "sipguard check config --json",
+        "sipguard reload",
+        "sipguard stats",
+        "sipguard stats --json",
+        "sipguard stats --watch",
+        "sipguard stats --watch 0.5 --json",
+        "sipguard block 192.0.2.7",
+        "sipguard block 2001:db8::/48 --ttl 1h --reason scanner",
+        "sipguard unblock 192.0.2.0/24",
+        "sipguard allow [2001:db8::1]:5060 --ttl 24h",
+        "sipguard allow --remove 203.0.113.10",
+        "sipguard list",
+        "sipguard list blocked --json",
+        "sipguard list trusted",
+        "sipguard status --json",
+        "sipguard --socket /tmp/x.sock status",
+        "sipguard status --socket /tmp/x.sock",
+    ] {
+        assert!(parse(line).is_ok(), "{line}");
+    }
+}
+
+#[test]
+fn wrong_usage_is_refused() {
+    for line in [
+        "sipguard",
+        "sipguard fly",
+        "sipguard block",
+        "sipguard block nonsense",
+        "sipguard block 192.0.2.7/24",
+        "sipguard block 192.0.2.7:5060",
+        "sipguard block 192.0.2.7 --ttl 1",
+        "sipguard allow 203.0.113.10:0",
+        "sipguard allow 203.0.113.10 --remove --ttl 1h",
+        "sipguard list everything",
+        "sipguard stats --watch 0",
+        "sipguard run --mode fast",
+        "sipguard run --log =loud=",
+    ] {
+        assert!(parse(line).is_err(), "{line}");
+    }
+}
+
+#[test]
+fn the_long_help_lists_every_exit_code() {
+    let help = Args::command().render_long_help().to_string();
+    for exit in
+        [Exit::Failure, Exit::Usage, Exit::NotRunning, Exit::NotPermitted, Exit::Configuration]
+    {
+        assert!(help.contains(&format!("\n  {} ", u8::from(exit))), "{exit:?}");
+    }
+}
+
+fn exit_of(failure: Failure) -> Exit {
+    let Failure::Told { exit, .. } = failure else { panic!("told nothing") };
+    exit
+}
+
+fn failed(forbidden: bool, report: Option<&str>) -> ClientError {
+    let failure = wire::Failure { report: report.map(str::to_owned), ..wire::Failure::default() };
+    ClientError::Failed { forbidden, failure: Box::new(failure) }
+}
+
+#[test]
+fn failures_have_their_exit_codes() {
+    for (error, exit) in [
+        (ClientError::NotRunning("/x".into()), Exit::NotRunning),
+        (ClientError::NotPermitted("/x".into()), Exit::NotPermitted),
+        (ClientError::NoAnswer, Exit::Failure),
+        (failed(true, None), Exit::NotPermitted),
+        (failed(false, Some("report")), Exit::Configuration),
+        (failed(false, None), Exit::Failure),
+    ] {
+        assert_eq!(exit_of(error.into()), exit);
+    }
+}
+
+#[test]
+fn a_missing_daemon_is_told_apart() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("control.sock");
+    let args = |socket: &std::path::Path| Args {
+        socket: Some(socket.to_owned()),
+        verb: parse("sipguard status").unwrap().verb,
+    };
+    assert_eq!(exit_of(dispatch(args(&socket)).unwrap_err()), Exit::NotRunning);
+    drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
+    assert_eq!(exit_of(dispatch(args(&socket)).unwrap_err()), Exit::NotRunning);
+}

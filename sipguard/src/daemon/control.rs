@@ -1,0 +1,473 @@
+//! What the daemon knows and what can be done to it: one method per request of
+//! the control socket.
+//!
+//! What holds is the union of the files' entries and the operator's. The two
+//! are kept apart: a reload replaces the first and leaves the second.
+
+use std::{fmt, process, time::Instant};
+
+use ipnet::IpNet;
+use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
+use tracing::{info, warn};
+
+use super::{
+    Error,
+    audit::{By, MAX_NOTE, audit, log_note},
+    entries::{Entries, Entry},
+    filter::Filter,
+    nets::{covers, overlap, shown},
+    place::Place,
+    safety,
+    stats::stats,
+};
+use crate::{
+    api::{
+        ttl::Ttl,
+        wire::{
+            Added, Holder, Interface, Kind, LastReload, Listed, Lists, Origin, Reloaded, Removed,
+            Stats, Status, Tally,
+        },
+    },
+    kernel::Attached,
+    policy::{BLACKLIST, Plan, Setting, TRUSTED, Target},
+    sanitise::sanitise,
+};
+
+/// Characters of a reason that are kept.
+pub(super) const MAX_REASON: usize = 200;
+
+/// The state of the daemon. One owner, one request at a time.
+pub struct Daemon {
+    filter: Box<dyn Filter>,
+    place: Place,
+    since: Timestamp,
+    attached: Vec<Attached>,
+    plan: Plan,
+    /// When the first block of blacklist.toml ends.
+    next_end: Option<Timestamp>,
+    blocks: Entries<IpNet>,
+    allows: Entries<Target>,
+    /// The last reload, successful or not.
+    reload: Option<LastReload>,
+}
+
+impl fmt::Debug for Daemon {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { place, since, attached, blocks, allows, reload, .. } = self;
+        f.debug_struct("Daemon")
+            .field("place", place)
+            .field("since", since)
+            .field("attached", attached)
+            .field("blocks", blocks)
+            .field("allows", allows)
+            .field("reload", reload)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Daemon {
+    /// Takes over a filter that holds `plan` and protects `attached`.
+    #[must_use]
+    pub fn new(filter: Box<dyn Filter>, place: Place, plan: Plan, attached: Vec<Attached>) -> Self {
+        Self {
+            filter,
+            place,
+            since: now_to_the_second(),
+            attached,
+            next_end: next_end(&plan),
+            plan,
+            blocks: Entries::default(),
+            allows: Entries::default(),
+            reload: None,
+        }
+    }
+
+    /// Where the policy comes from.
+    #[must_use]
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// What is protected, how, and by how much.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let interface = |one: &Attached| Interface {
+            name: one.name.clone(),
+            ifindex: one.ifindex,
+            mode: one.mode.name().to_owned(),
+            note: one.note.clone(),
+        };
+        Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: process::id(),
+            since: self.since,
+            config: self.place.config.clone(),
+            posture: self.plan.posture.name().to_owned(),
+            interfaces: self.attached.iter().map(interface).collect(),
+            signatures: self.plan.signatures.len(),
+            trusted: Tally { file: self.plan.trusted.len(), operator: self.allows.len() },
+            blocked: Tally { file: self.plan.blocked.len(), operator: self.blocks.len() },
+            reload: self.reload.clone(),
+        }
+    }
+
+    /// Counters since the start.
+    ///
+    /// # Errors
+    /// The kernel refused to tell.
+    pub fn stats(&self) -> Result<Stats, Error> {
+        let counters = self.filter.counters().map_err(Error::Filter)?;
+        Ok(stats(self.since, &self.attached, &counters))
+    }
+
+    /// The list asked for, or both.
+    #[must_use]
+    pub fn lists(&self, kind: Option<Kind>) -> Lists {
+        let wanted = |one: Kind| kind.is_none_or(|kind| kind == one);
+        Lists {
+            blocked: wanted(Kind::Blocked).then(|| self.blocked()),
+            trusted: wanted(Kind::Trusted).then(|| self.trusted()),
+        }
+    }
+
+    fn blocked(&self) -> Vec<Listed> {
+        let file = self.plan.blocked.iter().map(|(net, block)| Listed {
+            target: shown(*net),
+            origin: Origin::File,
+            name: None,
+            reason: block.reason.clone(),
+            added: None,
+            until: block.until,
+            uid: None,
+        });
+        let now = Instant::now();
+        let operator = self.blocks.iter().map(|(net, entry)| listed(shown(*net), entry, now));
+        file.chain(operator).collect()
+    }
+
+    fn trusted(&self) -> Vec<Listed> {
+        let file = self.plan.trusted.iter().map(|(target, peer)| Listed {
+            target: target.to_string(),
+            origin: Origin::File,
+            name: Some(peer.name.clone()),
+            reason: None,
+            added: None,
+            until: None,
+            uid: None,
+        });
+        let now = Instant::now();
+        let operator =
+            self.allows.iter().map(|(target, entry)| listed(target.to_string(), entry, now));
+        file.chain(operator).collect()
+    }
+
+    /// Blocks a network, or replaces the operator's block of it.
+    ///
+    /// # Errors
+    /// It hits something that must stay reachable, or the kernel refused.
+    pub fn block(
+        &mut self,
+        net: IpNet,
+        ttl: Option<Ttl>,
+        reason: Option<String>,
+        uid: u32,
+    ) -> Result<Added, Error> {
+        check_reason(reason.as_deref())?;
+        let trusted_by_file = self.plan.trusted.keys().map(|target| (target, Origin::File));
+        let trusted_by_operator = self.allows.keys().map(|target| (target, Origin::Operator));
+        safety::check_block(net, &self.place.host()?, trusted_by_file.chain(trusted_by_operator))?;
+        self.filter.block(net, ttl.map(Ttl::duration)).map_err(Error::Filter)?;
+
+        let (entry, until) = new_entry(ttl, reason, uid);
+        let old = self.blocks.set(net, entry.clone());
+        let target = shown(net);
+        audit(By::Uid(uid), "block", &target, old.as_ref(), Some(&entry));
+        let mut notes = Vec::new();
+        if self.plan.blocked.contains_key(&net) {
+            notes.push(format!("{target} is in blacklist.toml, too"));
+        }
+        let undo = format!("sipguard unblock {target}");
+        Ok(Added { target, updated: old.is_some(), until, notes, undo })
+    }
+
+    /// Takes back the operator's block of a network.
+    ///
+    /// # Errors
+    /// There is none, or the kernel refused.
+    pub fn unblock(&mut self, net: IpNet, uid: u32) -> Result<Removed, Error> {
+        let target = shown(net);
+        let Some(old) = self.blocks.get(&net).cloned() else {
+            return Err(self.not_blocked(net));
+        };
+        self.filter.unblock(net).map_err(Error::Filter)?;
+        self.blocks.remove(&net);
+        audit(By::Uid(uid), "unblock", &target, Some(&old), None);
+        let undo = again("block", &target, &old);
+        Ok(Removed { target, still: self.blocks_over(net), undo })
+    }
+
+    fn not_blocked(&self, net: IpNet) -> Error {
+        let (target, list) = (shown(net), "blocked");
+        if self.plan.blocked.contains_key(&net) {
+            return Error::OnlyInFile { target, list, file: self.place.config.join(BLACKLIST) };
+        }
+        match self.blocks_over(net).into_iter().next() {
+            None => Error::NotListed { target, list },
+            Some(holder) => {
+                let undo = match holder.origin {
+                    Origin::Operator => format!("run `sipguard unblock {}`", holder.target),
+                    Origin::File => self.remove_from_file(BLACKLIST, &holder.target),
+                };
+                Error::Covered { target, list, holder, undo }
+            }
+        }
+    }
+
+    /// Every block that holds all of a network.
+    fn blocks_over(&self, net: IpNet) -> Vec<Holder> {
+        let file = self.plan.blocked.keys().map(|outer| (outer, Origin::File));
+        let operator = self.blocks.keys().map(|outer| (outer, Origin::Operator));
+        file.chain(operator)
+            .filter(|(outer, _)| covers(**outer, net))
+            .map(|(outer, origin)| Holder { target: shown(*outer), origin })
+            .collect()
+    }
+
+    /// Trusts a target, or replaces the operator's trust in it.
+    ///
+    /// # Errors
+    /// It would trust everybody, or the kernel refused.
+    pub fn allow(
+        &mut self,
+        target: Target,
+        ttl: Option<Ttl>,
+        reason: Option<String>,
+        uid: u32,
+    ) -> Result<Added, Error> {
+        check_reason(reason.as_deref())?;
+        safety::check_allow(target)?;
+        self.filter.allow(target, ttl.map(Ttl::duration)).map_err(Error::Filter)?;
+
+        let (entry, until) = new_entry(ttl, reason, uid);
+        let old = self.allows.set(target, entry.clone());
+        audit(By::Uid(uid), "allow", &target.to_string(), old.as_ref(), Some(&entry));
+        let mut notes = self.outdone_blocks(target);
+        if self.plan.trusted.contains_key(&target) {
+            notes.push(format!("{target} is in trusted.toml, too"));
+        }
+        let undo = format!("sipguard allow --remove {target}");
+        Ok(Added { target: target.to_string(), updated: old.is_some(), until, notes, undo })
+    }
+
+    /// Blocks that no longer hold for all of their addresses, for trust wins.
+    fn outdone_blocks(&self, target: Target) -> Vec<String> {
+        let file = self.plan.blocked.keys().map(|net| (net, BLACKLIST));
+        let operator = self.blocks.keys().map(|net| (net, "sipguard block"));
+        file.chain(operator)
+            .filter(|(net, _)| overlap(**net, target.net))
+            .map(|(net, origin)| {
+                format!("trust wins: the block of {} ({origin}) does not hold there", shown(*net))
+            })
+            .collect()
+    }
+
+    /// Takes back the operator's trust in a target.
+    ///
+    /// # Errors
+    /// There is none, or the kernel refused.
+    pub fn disallow(&mut self, target: Target, uid: u32) -> Result<Removed, Error> {
+        let Some(old) = self.allows.get(&target).cloned() else {
+            return Err(self.not_trusted(target));
+        };
+        self.filter.disallow(&target).map_err(Error::Filter)?;
+        self.allows.remove(&target);
+        audit(By::Uid(uid), "disallow", &target.to_string(), Some(&old), None);
+        let undo = again("allow", &target.to_string(), &old);
+        Ok(Removed { target: target.to_string(), still: self.trust_over(target), undo })
+    }
+
+    fn not_trusted(&self, target: Target) -> Error {
+        let list = "trusted";
+        if self.plan.trusted.contains_key(&target) {
+            let file = self.place.config.join(TRUSTED);
+            return Error::OnlyInFile { target: target.to_string(), list, file };
+        }
+        match self.trust_over(target).into_iter().next() {
+            None => Error::NotListed { target: target.to_string(), list },
+            Some(holder) => {
+                let undo = match holder.origin {
+                    Origin::Operator => format!("run `sipguard allow --remove {}`", holder.target),
+                    Origin::File => self.remove_from_file(TRUSTED, &holder.target),
+                };
+                Error::Covered { target: target.to_string(), list, holder, undo }
+            }
+        }
+    }
+
+    /// Every trusted target that holds all of this one.
+    fn trust_over(&self, inner: Target) -> Vec<Holder> {
+        let file = self.plan.trusted.keys().map(|outer| (outer, Origin::File));
+        let operator = self.allows.keys().map(|outer| (outer, Origin::Operator));
+        file.chain(operator)
+            .filter(|(outer, _)| {
+                covers(outer.net, inner.net) && (outer.port.is_none() || outer.port == inner.port)
+            })
+            .map(|(outer, origin)| Holder { target: outer.to_string(), origin })
+            .collect()
+    }
+
+    fn remove_from_file(&self, file: &str, target: &str) -> String {
+        let file = self.place.config.join(file);
+        format!("remove {target} from {} and run `sipguard reload`", file.display())
+    }
+
+    /// Puts a new policy in place of the present one; the operator's entries
+    /// stay. `notes` are warnings that were found on the way.
+    ///
+    /// # Errors
+    /// The kernel refused; the former policy still holds.
+    pub fn replace(
+        &mut self,
+        plan: Plan,
+        mut notes: Vec<String>,
+        by: By,
+    ) -> Result<Reloaded, Error> {
+        let changes = plan.changes(&self.plan);
+        if let Err(error) = self.filter.apply(&plan) {
+            let error = Error::Filter(error);
+            self.reload_failed(&error, by);
+            return Err(error);
+        }
+        self.next_end = next_end(&plan);
+        self.plan = plan;
+        notes.extend(changes.settings.iter().filter(|one| needs_restart(one)).map(|setting| {
+            format!("warning: {} changed: takes effect when sipguard is started again", setting.key)
+        }));
+        notes.extend(self.outdone_operator_blocks());
+        let summary = changes.to_string();
+        info!(target: "sipguard::audit", %by, action = "reload", changed = sanitise(&summary, MAX_NOTE));
+        notes.iter().for_each(|note| log_note(note));
+        self.reload =
+            Some(LastReload { at: now_to_the_second(), ok: true, message: summary.clone() });
+        let changes = serde_json::to_value(&changes).unwrap_or_default();
+        Ok(Reloaded { summary, changes, notes })
+    }
+
+    fn outdone_operator_blocks(&self) -> Vec<String> {
+        let trusted_over = |net: &IpNet| {
+            let hits = |target: &&Target| overlap(target.net, *net);
+            self.plan.trusted.keys().find(hits).map(|target| (shown(*net), *target))
+        };
+        self.blocks
+            .keys()
+            .filter_map(trusted_over)
+            .map(|(net, target)| {
+                format!(
+                    "warning: trust wins: the operator's block of {net} does not hold for {target}"
+                )
+            })
+            .collect()
+    }
+
+    /// Remembers and logs a reload that left everything as it was.
+    pub fn reload_failed(&mut self, error: &Error, by: By) {
+        warn!(target: "sipguard::audit", %by, action = "reload", failed = sanitise(&error.to_string(), MAX_NOTE));
+        self.reload =
+            Some(LastReload { at: now_to_the_second(), ok: false, message: error.to_string() });
+    }
+
+    /// Removes what has ended. The kernel program ignores such entries from
+    /// their last nanosecond on; this makes room, and uncovers a wider entry
+    /// that the ended one lay in.
+    pub fn expire(&mut self) {
+        let now = Instant::now();
+        for net in self.blocks.expired(now) {
+            let old = self.blocks.remove(&net);
+            audit(By::Timer, "unblock", &shown(net), old.as_ref(), None);
+            // Not tried again: what stays in the map no longer holds.
+            if let Err(error) = self.filter.unblock(net) {
+                warn!("cannot remove the ended block of {}: {error}", shown(net));
+            }
+        }
+        for target in self.allows.expired(now) {
+            let old = self.allows.remove(&target);
+            audit(By::Timer, "disallow", &target.to_string(), old.as_ref(), None);
+            if let Err(error) = self.filter.disallow(&target) {
+                warn!("cannot remove the ended trust in {target}: {error}");
+            }
+        }
+        if self.next_end.is_some_and(|end| end <= Timestamp::now()) {
+            self.expire_file_blocks();
+        }
+    }
+
+    fn expire_file_blocks(&mut self) {
+        let ended = safety::drop_ended(&mut self.plan, Timestamp::now());
+        self.next_end = next_end(&self.plan);
+        if let Err(error) = self.filter.apply(&self.plan) {
+            warn!("cannot remove ended blocks of blacklist.toml: {error}");
+        }
+        for net in ended {
+            info!(target: "sipguard::audit", by = %By::Timer, action = "unblock", target = %shown(net), old = BLACKLIST, new = "none");
+        }
+    }
+
+    /// Ends the protection.
+    pub fn detach(&mut self) {
+        self.filter.detach();
+    }
+}
+
+/// Settings that are read once, at the start.
+fn needs_restart(setting: &Setting) -> bool {
+    setting.key.starts_with("interfaces.") || setting.key.starts_with("control.")
+}
+
+fn next_end(plan: &Plan) -> Option<Timestamp> {
+    plan.blocked.values().filter_map(|block| block.until).min()
+}
+
+/// Nobody needs the fraction. Never in the future.
+fn now_to_the_second() -> Timestamp {
+    let now = Timestamp::now();
+    now.round(TimestampRound::new().smallest(Unit::Second).mode(RoundMode::Trunc)).unwrap_or(now)
+}
+
+/// The command that makes an entry again. Without its reason: who pastes a
+/// command must not run somebody else's words.
+fn again(command: &str, target: &str, old: &Entry) -> String {
+    match old.left(Instant::now()) {
+        None => format!("sipguard {command} {target}"),
+        Some(ttl) => format!("sipguard {command} {target} --ttl {ttl}"),
+    }
+}
+
+fn listed(target: String, entry: &Entry, now: Instant) -> Listed {
+    Listed {
+        target,
+        origin: Origin::Operator,
+        name: None,
+        reason: entry.reason.clone(),
+        added: Some(entry.added),
+        until: entry.until(now),
+        uid: Some(entry.uid),
+    }
+}
+
+fn check_reason(reason: Option<&str>) -> Result<(), Error> {
+    match reason.is_some_and(|reason| reason.chars().count() > MAX_REASON) {
+        true => Err(Error::LongReason),
+        false => Ok(()),
+    }
+}
+
+fn new_entry(ttl: Option<Ttl>, reason: Option<String>, uid: u32) -> (Entry, Option<Timestamp>) {
+    let now = Instant::now();
+    let deadline = ttl.and_then(|ttl| now.checked_add(ttl.duration()));
+    let entry = Entry { added: now_to_the_second(), deadline, reason, uid };
+    let until = entry.until(now);
+    (entry, until)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,148 @@
+//! Entries that the operator made at run time, kept apart from those of the
+//! files: a reload does not touch them.
+
+use std::{collections::BTreeMap, time::Instant};
+
+use jiff::{SignedDuration, Timestamp, Unit};
+
+use crate::api::ttl::Ttl;
+
+/// One entry of the operator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// When it was made, or last replaced.
+    pub added: Timestamp,
+    /// When it ends, on the clock that the kernel program reads too: a step of
+    /// the wall clock changes nothing.
+    pub deadline: Option<Instant>,
+    pub reason: Option<String>,
+    /// The user who made it.
+    pub uid: u32,
+}
+
+impl Entry {
+    /// When the entry ends, or ended, on the wall clock as it stands now. To
+    /// the second, or else it would differ a little each time.
+    #[must_use]
+    pub fn until(&self, now: Instant) -> Option<Timestamp> {
+        let deadline = self.deadline?;
+        let left = SignedDuration::try_from(deadline.saturating_duration_since(now)).ok()?;
+        let over = SignedDuration::try_from(now.saturating_duration_since(deadline)).ok()?;
+        Timestamp::now().checked_add(left.checked_sub(over)?).ok()?.round(Unit::Second).ok()
+    }
+
+    /// How much longer the entry holds, from one second on.
+    #[must_use]
+    pub fn left(&self, now: Instant) -> Option<Ttl> {
+        Ttl::from_seconds(self.deadline?.saturating_duration_since(now).as_secs())
+    }
+}
+
+/// The operator's entries of one list.
+#[derive(Debug)]
+pub struct Entries<K>(BTreeMap<K, Entry>);
+
+impl<K> Default for Entries<K> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
+}
+
+impl<K: Ord + Copy> Entries<K> {
+    /// Adds an entry, or replaces the one with this key and returns it.
+    pub fn set(&mut self, key: K, entry: Entry) -> Option<Entry> {
+        self.0.insert(key, entry)
+    }
+
+    /// Removes an entry and returns it.
+    pub fn remove(&mut self, key: &K) -> Option<Entry> {
+        self.0.remove(key)
+    }
+
+    #[must_use]
+    pub fn get(&self, key: &K) -> Option<&Entry> {
+        self.0.get(key)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&K, &Entry)> {
+        self.0.iter()
+    }
+
+    pub fn keys(&self) -> impl Iterator<Item = &K> {
+        self.0.keys()
+    }
+
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Keys of the entries that have ended.
+    #[must_use]
+    pub fn expired(&self, now: Instant) -> Vec<K> {
+        let ended = |entry: &Entry| entry.deadline.is_some_and(|deadline| deadline <= now);
+        self.0.iter().filter(|(_, entry)| ended(entry)).map(|(key, _)| *key).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn entry(deadline: Option<Instant>) -> Entry {
+        Entry { added: Timestamp::now(), deadline, reason: None, uid: 0 }
+    }
+
+    #[test]
+    fn a_second_entry_replaces_the_first() {
+        let mut entries = Entries::default();
+        assert_eq!(entries.set(1, entry(None)), None);
+        let now = Instant::now();
+        assert!(entries.set(1, entry(Some(now))).is_some());
+        assert_eq!(entries.len(), 1);
+        assert_eq!(entries.get(&1).and_then(|entry| entry.deadline), Some(now));
+    }
+
+    #[test]
+    fn entries_end_at_their_deadline_and_never_without_one() {
+        let now = Instant::now();
+        let second = Duration::from_secs(1);
+        let mut entries = Entries::default();
+        entries.set(1, entry(Some(now)));
+        entries.set(2, entry(Some(now + second)));
+        entries.set(3, entry(None));
+        assert_eq!(entries.expired(now), [1]);
+        assert_eq!(entries.expired(now + second), [1, 2]);
+    }
+
+    #[test]
+    fn the_end_is_shown_on_the_wall_clock() {
+        let now = Instant::now();
+        let minute = Duration::from_secs(60);
+        let left = |entry: Entry, now| {
+            let until = entry.until(now)?;
+            Some(until.duration_since(Timestamp::now()).as_secs())
+        };
+        let later = left(entry(Some(now + minute)), now).unwrap();
+        assert!((58..=61).contains(&later), "{later}");
+        let before = left(entry(Some(now)), now + minute).unwrap();
+        assert!((-62..=-59).contains(&before), "{before}");
+        assert_eq!(left(entry(None), now), None);
+    }
+
+    #[test]
+    fn what_is_left_is_a_time_to_live() {
+        let now = Instant::now();
+        let left = |millis| entry(Some(now + Duration::from_millis(millis))).left(now);
+        assert_eq!(left(90_500), "90s".parse().ok());
+        assert_eq!(left(999), None);
+        assert_eq!(entry(None).left(now), None);
+    }
+}

@@ -1,0 +1,46 @@
+//! Why a request fails.
+
+use std::{io, path::PathBuf};
+
+use super::{FilterError, Refusal, control::MAX_REASON};
+use crate::{api::wire::Holder, policy::Diagnostics};
+
+/// Why a request failed. Nothing has changed then.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    #[error("the reason is longer than {MAX_REASON} characters")]
+    LongReason,
+    #[error("{target} is {list} by {file}, not by an operator")]
+    OnlyInFile { target: String, list: &'static str, file: PathBuf },
+    #[error("{target} is not {list}")]
+    NotListed { target: String, list: &'static str },
+    #[error("{target} is not {list} by itself: {} covers it", holder.target)]
+    Covered { target: String, list: &'static str, holder: Holder, undo: String },
+    #[error("the configuration has errors")]
+    Configuration(Box<Diagnostics>),
+    #[error("the kernel refused: {0}")]
+    Filter(FilterError),
+    #[error("cannot read this host's addresses: {0}")]
+    Host(#[from] io::Error),
+}
+
+impl Error {
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Refused(refusal) => Some(refusal.hint()),
+            Self::OnlyInFile { file, .. } => {
+                Some(format!("remove it from {} and run `sipguard reload`", file.display()))
+            }
+            Self::NotListed { list, .. } => Some(format!("see `sipguard list {list}`")),
+            Self::Covered { undo, .. } => Some(undo.clone()),
+            Self::Configuration(_) => {
+                Some("the last good policy stays: correct the files and reload again".to_owned())
+            }
+            Self::LongReason | Self::Filter(_) | Self::Host(_) => None,
+        }
+    }
+}

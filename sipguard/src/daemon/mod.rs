@@ -1,0 +1,35 @@
+//! The running daemon: it owns the kernel's part, the policy in force and the
+//! operator's entries, and answers the control socket.
+
+mod audit;
+mod config_dir;
+mod control;
+mod entries;
+mod error;
+mod filter;
+mod host;
+mod nets;
+mod place;
+mod reload;
+mod run;
+mod safety;
+mod shared;
+mod socket;
+mod stats;
+
+pub use audit::By;
+pub use config_dir::{NoConfiguration, config_dir};
+pub use control::Daemon;
+pub use entries::{Entries, Entry};
+pub use error::Error;
+pub use filter::{Filter, FilterError};
+pub use host::Host;
+pub use place::Place;
+pub use reload::reload;
+pub use run::{Options, RunError, run};
+pub use safety::Refusal;
+pub use shared::Shared;
+pub use socket::{ControlSocket, DEFAULT_SOCKET, GROUP, SocketError};
+
+#[cfg(test)]
+pub(crate) mod fake;

@@ -1,0 +1,266 @@
+//! The life of the daemon, from the files to the last detached interface.
+
+use std::{
+    future::pending,
+    io::{self, Write},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::{
+    net::UnixListener,
+    runtime,
+    signal::unix::{Signal, SignalKind, signal},
+    sync::{Notify, oneshot},
+    time::{MissedTickBehavior, interval, timeout},
+};
+use tracing::{info, warn};
+
+use super::{
+    By, ControlSocket, Daemon, Error, Place, Shared, SocketError, audit::log_note, reload,
+};
+use crate::{
+    api,
+    kernel::{Attached, Kernel, KernelError},
+    policy::{Mode, Plan},
+    sanitise::{sanitise, sanitise_lines},
+};
+
+/// How often ended entries are looked for.
+const EXPIRY_TICK: Duration = Duration::from_secs(1);
+
+/// How long callers who are being answered may keep a daemon that stops.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
+
+/// Characters of diagnostics that are logged.
+const MAX_LOGGED: usize = 20_000;
+
+/// What the command line says about a run; `None` leaves it to the files.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The configuration directory.
+    pub config: PathBuf,
+    /// Interfaces to protect; with none, those of the files.
+    pub interfaces: Vec<String>,
+    pub mode: Option<Mode>,
+    /// Path of the control socket.
+    pub socket: Option<PathBuf>,
+}
+
+/// Why the daemon did not start, or did not run on.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    #[error("no interface to protect")]
+    NoInterface,
+    #[error(transparent)]
+    Policy(#[from] Error),
+    #[error(transparent)]
+    Kernel(#[from] KernelError),
+    #[error(transparent)]
+    Socket(#[from] SocketError),
+    #[error("cannot set up the daemon: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// Protects the interfaces until SIGTERM or SIGINT. Policy is in the kernel
+/// before the first interface is attached, and one line on stdout says that
+/// the last one is.
+///
+/// # Errors
+/// The protection could not be started; nothing is attached then.
+pub fn run(options: &Options) -> Result<(), RunError> {
+    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    let result = runtime.block_on(start_and_serve(options));
+    // A reload that still reads files has nothing to apply them to any more.
+    runtime.shutdown_background();
+    result
+}
+
+async fn start_and_serve(options: &Options) -> Result<(), RunError> {
+    // First of all, so that a signal during the start is not lost.
+    let signals = Signals::new()?;
+    let place = Place::new(options.config.clone());
+    let (plan, notes) = place.load()?;
+    for note in notes {
+        log_note(&note);
+    }
+    let interfaces = interfaces(options, &plan)?;
+    let mut kernel = Kernel::load()?;
+    kernel.apply(&plan)?;
+    let path = options.socket.as_deref().unwrap_or(&plan.socket);
+    let (socket, listener) = ControlSocket::bind(path)?;
+    let listener = UnixListener::from_std(listener)?;
+    let attached = attach_all(&mut kernel, &interfaces, options.mode.unwrap_or(plan.mode))?;
+
+    announce(&attached, &plan);
+    info!(target: "sipguard::audit", action = "start", interfaces = interfaces.join(" "), config = %options.config.display(), socket = %path.display());
+    let daemon = Daemon::new(Box::new(kernel), place, plan, attached);
+    serve(Shared::new(daemon), listener, signals).await;
+    info!(target: "sipguard::audit", action = "stop");
+    drop(socket);
+    Ok(())
+}
+
+/// The interfaces to protect, each once.
+fn interfaces(options: &Options, plan: &Plan) -> Result<Vec<String>, RunError> {
+    let asked = match options.interfaces.is_empty() {
+        true => &plan.interfaces,
+        false => &options.interfaces,
+    };
+    let mut names: Vec<String> = Vec::with_capacity(asked.len());
+    for name in asked {
+        if !names.contains(name) {
+            names.push(name.clone());
+        }
+    }
+    match names.is_empty() {
+        true => Err(RunError::NoInterface),
+        false => Ok(names),
+    }
+}
+
+/// Attaches to every interface, or to none.
+fn attach_all(
+    kernel: &mut Kernel,
+    interfaces: &[String],
+    mode: Mode,
+) -> Result<Vec<Attached>, KernelError> {
+    let mut attached = Vec::with_capacity(interfaces.len());
+    for name in interfaces {
+        match kernel.attach(name, mode) {
+            Ok(one) => attached.push(one),
+            Err(error) => {
+                kernel.detach();
+                return Err(error);
+            }
+        }
+    }
+    Ok(attached)
+}
+
+/// Says on stdout, in one line, that the protection is on.
+fn announce(attached: &[Attached], plan: &Plan) {
+    for one in attached {
+        if let Some(note) = &one.note {
+            warn!("{}: {} mode: {}", sanitise(&one.name, 64), one.mode.name(), note);
+        }
+    }
+    let line = announcement(attached, plan);
+    // Nobody may be reading; the protection is on all the same.
+    let _ = writeln!(io::stdout(), "{line}").and_then(|()| io::stdout().flush());
+}
+
+fn announcement(attached: &[Attached], plan: &Plan) -> String {
+    let interfaces: Vec<String> = attached
+        .iter()
+        .map(|one| format!("{} ({})", sanitise(&one.name, 64), one.mode.name()))
+        .collect();
+    format!(
+        "sipguard: protecting {}: {} signatures, {} trusted, {} blocked",
+        interfaces.join(", "),
+        plan.signatures.len(),
+        plan.trusted.len(),
+        plan.blocked.len()
+    )
+}
+
+/// Answers callers and signals until one of those asks to stop.
+async fn serve(shared: Shared, listener: UnixListener, mut signals: Signals) {
+    let (stop, stopped) = oneshot::channel::<()>();
+    let mut server = tokio::spawn(api::serve(listener, shared.clone(), async {
+        let _ = stopped.await;
+    }));
+    // However many signals come during a reload, one more follows it.
+    let reload_asked = Arc::new(Notify::new());
+    let reloader = tokio::spawn(reload_whenever(reload_asked.clone(), shared.clone()));
+    let mut tick = interval(EXPIRY_TICK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = received(&mut signals.terminate) => break,
+            () = received(&mut signals.interrupt) => break,
+            () = received(&mut signals.reload) => reload_asked.notify_one(),
+            _ = tick.tick() => shared.daemon().await.expire(),
+        }
+    }
+    reloader.abort();
+    // Who waits for an answer gets it; who waits for the next one does not.
+    drop(stop);
+    if timeout(LAST_ANSWERS, &mut server).await.is_err() {
+        server.abort();
+    }
+    shared.daemon().await.detach();
+}
+
+async fn reload_whenever(asked: Arc<Notify>, shared: Shared) {
+    loop {
+        asked.notified().await;
+        if let Err(Error::Configuration(diagnostics)) = reload(&shared, By::Signal).await {
+            warn!("{}", sanitise_lines(diagnostics.to_string().trim_end(), MAX_LOGGED));
+        }
+    }
+}
+
+/// The signals that the daemon listens to.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    reload: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            reload: signal(SignalKind::hangup())?,
+        })
+    }
+}
+
+/// Waits for a signal; a stream that has ended never brings one.
+async fn received(signal: &mut Signal) {
+    if signal.recv().await.is_none() {
+        pending::<()>().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::AttachedMode;
+
+    fn options(interfaces: &[&str]) -> Options {
+        Options {
+            config: PathBuf::new(),
+            interfaces: interfaces.iter().map(ToString::to_string).collect(),
+            mode: None,
+            socket: None,
+        }
+    }
+
+    #[test]
+    fn the_command_line_names_the_interfaces_else_the_files() {
+        let plan = Plan { interfaces: vec!["eth7".to_owned()], ..Plan::default() };
+        assert_eq!(interfaces(&options(&[]), &plan).unwrap(), ["eth7"]);
+        let twice = options(&["eth1", "eth0", "eth1"]);
+        assert_eq!(interfaces(&twice, &plan).unwrap(), ["eth1", "eth0"]);
+        let none = interfaces(&options(&[]), &Plan::default());
+        assert!(matches!(none, Err(RunError::NoInterface)));
+    }
+
+    #[test]
+    fn the_announcement_is_one_line() {
+        let attached =
+            |name: &str, mode| Attached { name: name.to_owned(), ifindex: 2, mode, note: None };
+        let both =
+            [attached("eth0", AttachedMode::Native), attached("eth1", AttachedMode::Generic)];
+        assert_eq!(
+            announcement(&both, &Plan::default()),
+            "sipguard: protecting eth0 (native), eth1 (generic): 0 signatures, 0 trusted, 0 blocked"
+        );
+        let odd = [attached("e\nth", AttachedMode::Native)];
+        assert_eq!(announcement(&odd, &Plan::default()).lines().count(), 1);
+    }
+}

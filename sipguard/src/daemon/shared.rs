@@ -1,0 +1,50 @@
+//! The daemon as its tasks share it.
+
+use std::sync::Arc;
+
+use tokio::sync::{Mutex, MutexGuard, OwnedMutexGuard};
+
+use super::{Daemon, Place};
+
+/// A handle to the one daemon. Each request has it to itself from beginning to
+/// end, so that none sees another half done.
+#[derive(Clone, Debug)]
+pub struct Shared(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    daemon: Mutex<Daemon>,
+    /// Held by the one reload that is under way: two must not overtake each
+    /// other between reading the files and applying them.
+    reload: Arc<Mutex<()>>,
+    place: Place,
+}
+
+impl Shared {
+    #[must_use]
+    pub fn new(daemon: Daemon) -> Self {
+        let place = daemon.place().clone();
+        Self(Arc::new(Inner { daemon: Mutex::new(daemon), reload: Arc::default(), place }))
+    }
+
+    /// Waits for the daemon.
+    pub async fn daemon(&self) -> MutexGuard<'_, Daemon> {
+        self.0.daemon.lock().await
+    }
+
+    /// Waits for the daemon on a thread of its own.
+    pub fn blocking_daemon(&self) -> MutexGuard<'_, Daemon> {
+        self.0.daemon.blocking_lock()
+    }
+
+    /// Waits until no other reload is under way.
+    pub(super) async fn reload_turn(&self) -> OwnedMutexGuard<()> {
+        self.0.reload.clone().lock_owned().await
+    }
+
+    /// Where the policy comes from.
+    #[must_use]
+    pub fn place(&self) -> &Place {
+        &self.0.place
+    }
+}

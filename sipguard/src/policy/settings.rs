@@ -1,0 +1,368 @@
+//! sipguard.toml: how the filter works.
+
+use std::{collections::BTreeSet, ops::Range};
+
+use sipguard_common::{
+    abi::KEEPALIVES,
+    method::{Class, Method},
+};
+use toml::de::{DeTable, DeValue};
+
+use super::{
+    plan::{Mode, OptionsRule, Plan, Ports, Posture},
+    rate::{MAX_BURST, Rate, RateError, RateLimit},
+    reader::{Reader, Value},
+    source::Problems,
+    target::parse_net,
+};
+
+/// Protected destinations at most.
+pub const MAX_PROTECTED: usize = 4096;
+
+/// Sections of sipguard.toml.
+pub(super) const SECTIONS: &[&str] = &["interfaces", "sip", "policy", "limits", "control"];
+pub(super) const INTERFACES: &[&str] = &["names", "mode"];
+pub(super) const SIP: &[&str] = &["ports", "addresses", "keepalives"];
+pub(super) const POLICY: &[&str] = &["posture", "options"];
+pub(super) const LIMITS: &[&str] = &["source_prefix_v6", "stranger"];
+pub(super) const CLASSES: &[&str] = &{
+    let mut names = [""; Class::ALL.len()];
+    let mut i = 0;
+    while i < names.len() {
+        names[i] = Class::ALL[i].name();
+        i += 1;
+    }
+    names
+};
+pub(super) const LIMIT: &[&str] = &["rate", "burst"];
+pub(super) const CONTROL: &[&str] = &["socket"];
+
+/// More protected ports than this are no SIP server's.
+const MANY_PORTS: usize = 100;
+
+/// An office of ten phones behind one address, all switched on at once, sends
+/// this many REGISTERs: one without and one with credentials each.
+const SMALL_OFFICE: u64 = 20;
+
+/// Bytes of an interface's name (IFNAMSIZ less the zero byte).
+const MAX_INTERFACE: usize = 15;
+
+/// Bytes of a unix socket's path (sun_path less the zero byte).
+const MAX_SOCKET: usize = 107;
+
+/// Reads sipguard.toml into `plan`, which holds the defaults.
+pub(super) fn read(table: &DeTable<'_>, plan: &mut Plan, problems: &mut Problems<'_>) {
+    let root = Reader::new(table, 0..0, SECTIONS);
+    if let Some(section) = root.section("interfaces", INTERFACES, problems) {
+        interfaces(section, plan, problems);
+    }
+    if let Some(section) = root.section("sip", SIP, problems) {
+        sip(section, plan, problems);
+    }
+    if let Some(section) = root.section("policy", POLICY, problems) {
+        policy(section, plan, problems);
+    }
+    if let Some(section) = root.section("limits", LIMITS, problems) {
+        limits(section, plan, problems);
+    }
+    if let Some(section) = root.section("control", CONTROL, problems) {
+        control(section, plan, problems);
+    }
+    root.finish(problems);
+}
+
+fn interfaces(section: Reader<'_, '_>, plan: &mut Plan, problems: &mut Problems<'_>) {
+    let names = section.get("names").and_then(|value| value.list(r#"["eth0"]"#, problems));
+    for value in names.into_iter().flatten() {
+        let Some(name) = value.text(r#"["eth0"]"#, problems) else { continue };
+        if let Some(wrong) = wrong_interface(name) {
+            problems.error(
+                value.span(),
+                format!("`{name}` cannot be an interface: {wrong}"),
+                "`ip link` shows the names",
+            );
+        } else if plan.interfaces.iter().any(|other| other == name) {
+            twice(value.span(), name, problems);
+        } else {
+            plan.interfaces.push(name.to_owned());
+        }
+    }
+    let mode = section.get("mode");
+    if let Some(mode) = mode.and_then(|value| value.choice(&Mode::ALL, Mode::name, problems)) {
+        plan.mode = mode;
+    }
+    section.finish(problems);
+}
+
+fn wrong_interface(name: &str) -> Option<&'static str> {
+    if name.is_empty() {
+        Some("it is empty")
+    } else if name.len() > MAX_INTERFACE {
+        Some("it is longer than 15 bytes")
+    } else if name == "." || name == ".." || name.contains(['/', ':']) {
+        Some("it would be a path")
+    } else if name.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        Some("it holds white space or control characters")
+    } else {
+        None
+    }
+}
+
+fn twice(span: Range<usize>, what: &str, problems: &mut Problems<'_>) {
+    problems.error(span, format!("`{what}` stands here twice"), "remove one of the two");
+}
+
+fn sip(section: Reader<'_, '_>, plan: &mut Plan, problems: &mut Problems<'_>) {
+    if let Some(value) = section.get("ports") {
+        ports(value, plan, problems);
+    }
+    let addresses = section.get("addresses");
+    let addresses = addresses.and_then(|value| value.list(r#"["203.0.113.1"]"#, problems));
+    for value in addresses.into_iter().flatten() {
+        let Some(text) = value.text(r#"["203.0.113.1"]"#, problems) else { continue };
+        match parse_net(text) {
+            Err(error) => problems.error(value.span(), &error, error.remedy()),
+            Ok(net) if !plan.protected.insert(net) => twice(value.span(), text, problems),
+            Ok(_) if plan.protected.len() == MAX_PROTECTED + 1 => problems.error(
+                value.span(),
+                format!("more than {MAX_PROTECTED} protected addresses"),
+                "join neighbouring addresses to networks, or protect every address: addresses = []",
+            ),
+            Ok(_) => {}
+        }
+    }
+    if let Some(value) = section.get("keepalives") {
+        keepalives(value, plan, problems);
+    }
+    section.finish(problems);
+}
+
+const PORTS_EXAMPLE: &str = r#"[5060, "5070-5080"]"#;
+
+fn ports(value: Value<'_, '_>, plan: &mut Plan, problems: &mut Problems<'_>) {
+    let Some(items) = value.list(PORTS_EXAMPLE, problems) else { return };
+    let mut ports = BTreeSet::new();
+    let mut complete = true;
+    for item in items {
+        match item.raw() {
+            DeValue::String(text) => match port_range(text) {
+                Some(range) => ports.extend(range),
+                None => {
+                    complete = false;
+                    problems.error(
+                        item.span(),
+                        format!("`{text}` is not a range of ports"),
+                        "write the lower and the higher port, 1 to 65535: \"5060-5080\"",
+                    );
+                }
+            },
+            _ => match item.number(1..=65_535, problems).map(u16::try_from) {
+                Some(Ok(port)) => {
+                    ports.insert(port);
+                }
+                _ => complete = false,
+            },
+        }
+    }
+    if !complete {
+        return;
+    }
+    if ports.is_empty() {
+        problems.error(value.span(), "no port is protected", "write ports = [5060]");
+        return;
+    }
+    if ports.len() > MANY_PORTS {
+        problems.warning(
+            value.span(),
+            format!("{} ports are protected: packets to all of them count as SIP", ports.len()),
+            "list only the ports of the SIP server; RTP on a protected port is limited like SIP",
+        );
+    }
+    plan.ports = ports.into_iter().collect::<Ports>();
+}
+
+/// `5060-5080`.
+fn port_range(text: &str) -> Option<std::ops::RangeInclusive<u16>> {
+    let (low, high) = text.split_once('-')?;
+    let port = |text: &str| {
+        let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+        text.parse::<u16>().ok().filter(|port| digits && *port != 0)
+    };
+    let (low, high) = (port(low.trim())?, port(high.trim())?);
+    (low <= high).then_some(low..=high)
+}
+
+fn keepalives(value: Value<'_, '_>, plan: &mut Plan, problems: &mut Problems<'_>) {
+    let Some(items) = value.list(r#"["HELLO"]"#, problems) else { return };
+    if items.len() > KEEPALIVES {
+        problems.error(
+            value.span(),
+            format!("{} keepalives, {KEEPALIVES} fit", items.len()),
+            "payloads under 12 bytes, STUN and CR, LF and NUL need no entry",
+        );
+    }
+    for item in items {
+        let Some(text) = item.text(r#"["HELLO"]"#, problems) else { continue };
+        if !(4..=16).contains(&text.len()) {
+            problems.error(
+                item.span(),
+                format!("a keepalive has 4 to 16 bytes, this one {}", text.len()),
+                "write the first bytes of its payload",
+            );
+        } else if let Some(message) = could_start(text) {
+            problems.error(
+                item.span(),
+                format!("payloads with this start could be SIP: `{message}...`"),
+                "scanners could use it to pass unread: write more bytes, or leave it out",
+            );
+        } else if plan.keepalives.iter().any(|other| other == text.as_bytes()) {
+            twice(item.span(), text, problems);
+        } else {
+            plan.keepalives.push(text.as_bytes().to_vec());
+        }
+    }
+}
+
+/// The SIP message that a payload with this start could be.
+fn could_start(text: &str) -> Option<String> {
+    // Line ends before a message are ignored by servers.
+    let text = text.trim_start_matches(['\r', '\n']).to_ascii_uppercase();
+    Method::ALL
+        .into_iter()
+        .filter(|method| *method != Method::Unknown)
+        .map(|method| format!("{} ", method.name()))
+        .chain(["SIP/2.0 ".to_owned()])
+        .find(|start| text.starts_with(start.as_str()) || start.starts_with(text.as_str()))
+}
+
+fn policy(section: Reader<'_, '_>, plan: &mut Plan, problems: &mut Problems<'_>) {
+    let posture = section.get("posture");
+    let posture = posture.and_then(|value| value.choice(&Posture::ALL, Posture::name, problems));
+    if let Some(posture) = posture {
+        plan.posture = posture;
+    }
+    let options = section.get("options");
+    let options =
+        options.and_then(|value| value.choice(&OptionsRule::ALL, OptionsRule::name, problems));
+    if let Some(options) = options {
+        plan.options = options;
+    }
+    section.finish(problems);
+}
+
+fn limits(section: Reader<'_, '_>, plan: &mut Plan, problems: &mut Problems<'_>) {
+    let bits = section.get("source_prefix_v6").and_then(|value| value.number(1..=128, problems));
+    if let Some(Ok(bits)) = bits.map(u8::try_from) {
+        plan.limits.source_prefix_v6 = bits;
+    }
+    if let Some(stranger) = section.section("stranger", CLASSES, problems) {
+        for class in Class::ALL {
+            let Some(value) = stranger.get(class.name()) else { continue };
+            let Some(limit) = limit(value, problems) else { continue };
+            lint_limit(class, limit, value.span(), problems);
+            plan.limits.stranger[class as usize] = limit;
+        }
+        stranger.finish(problems);
+    }
+    section.finish(problems);
+}
+
+fn limit(value: Value<'_, '_>, problems: &mut Problems<'_>) -> Option<RateLimit> {
+    let example = r#"write { rate = "5/s", burst = 10 } or "unlimited""#;
+    let reader = match value.raw() {
+        DeValue::String(text) if text == "unlimited" => return Some(RateLimit::Unlimited),
+        DeValue::String(text) => {
+            let help = match text.parse::<Rate>() {
+                Ok(rate) => format!("write {{ rate = \"{rate}\" }}"),
+                Err(_) => example.to_owned(),
+            };
+            problems.error(value.span(), format!("a limit cannot be `{text}`"), help);
+            return None;
+        }
+        DeValue::Table(_) => value.table(LIMIT, problems)?,
+        _ => {
+            value.wrong_type("a table with rate and burst", example, problems);
+            return None;
+        }
+    };
+    let limit = rate_and_burst(&reader, problems);
+    reader.finish(problems);
+    limit
+}
+
+fn rate_and_burst(reader: &Reader<'_, '_>, problems: &mut Problems<'_>) -> Option<RateLimit> {
+    let burst_value = reader.get("burst");
+    let burst = burst_value.map(|value| value.number(1..=MAX_BURST, problems));
+    let value = reader.need("rate", r#""5/s""#, problems)?;
+    let text = value.text(r#""5/s""#, problems)?;
+    let refused = |span, error: RateError, problems: &mut Problems<'_>| {
+        problems.error(span, format!("`{text}`: {error}"), error.remedy());
+    };
+    let rate: Rate = match text.parse() {
+        Ok(rate) => rate,
+        Err(error) => {
+            refused(value.span(), error, problems);
+            return None;
+        }
+    };
+    let burst = match burst {
+        Some(burst) => burst?,
+        // What the rate allows in one period, all at once.
+        None => rate.packets().min(MAX_BURST),
+    };
+    match RateLimit::new(rate, burst) {
+        Ok(limit) => Some(limit),
+        Err(error) => {
+            refused(burst_value.unwrap_or(value).span(), error, problems);
+            None
+        }
+    }
+}
+
+/// Warns of a limit that phones meet which all start at once.
+fn lint_limit(class: Class, limit: RateLimit, span: Range<usize>, problems: &mut Problems<'_>) {
+    let RateLimit::Limited { burst, .. } = limit else { return };
+    if !matches!(class, Class::Register | Class::Total) || burst >= SMALL_OFFICE {
+        return;
+    }
+    problems.warning(
+        span,
+        format!(
+            "phones behind one address lose packets: `{}` has a burst of {burst}",
+            class.name()
+        ),
+        format!(
+            "ten phones that start at once send {SMALL_OFFICE} REGISTERs: write a higher burst, \
+             or trust the offices"
+        ),
+    );
+}
+
+fn control(section: Reader<'_, '_>, plan: &mut Plan, problems: &mut Problems<'_>) {
+    let example = r#""/run/sipguard/control.sock""#;
+    let value = section.get("socket");
+    if let Some((value, path)) =
+        value.and_then(|value| Some((value, value.text(example, problems)?)))
+    {
+        let wrong = if !path.starts_with('/') {
+            Some("is not absolute")
+        } else if path.len() > MAX_SOCKET {
+            Some("is longer than 107 bytes")
+        } else if path.contains(char::is_control) {
+            Some("holds control characters")
+        } else if path.ends_with('/') {
+            Some("names a directory")
+        } else {
+            None
+        };
+        match wrong {
+            None => plan.socket = path.into(),
+            Some(wrong) => problems.error(
+                value.span(),
+                format!("the path of the socket {wrong}"),
+                format!("write for example socket = {example}"),
+            ),
+        }
+    }
+    section.finish(problems);
+}

@@ -1,0 +1,275 @@
+//! The corpus: packets, the policy and state that each needs, and the one rule
+//! that it must be counted under.
+//!
+//! Every case is judged alone, on fresh state, against a shared base policy:
+//! the defaults of sipguard.toml (posture guarded, OPTIONS of strangers
+//! dropped, port 5060), the default signatures, [`TRUSTED`] and [`BLOCKED`].
+//! [`Setup`] names what differs. Only documentation addresses are used
+//! (RFC 5737, RFC 3849); strangers come from 198.51.100.0/24 and
+//! 2001:db8:5::/48.
+
+mod agents;
+mod evasions;
+mod forms;
+mod harmless;
+mod keepalives;
+mod limits;
+mod lists;
+mod not_sip;
+mod options;
+mod postures;
+mod responses;
+mod scanners;
+mod signatures;
+mod tcp;
+mod torture;
+
+use sipguard_common::{
+    abi::Address,
+    method::{Class, Method},
+    rule::Rule,
+};
+
+use crate::{layout, packet::Packet};
+
+pub use signatures::{DEFAULT_SIGNATURES, DefaultSignature, Match};
+
+/// Entries of the trusted list, in the form of trusted.toml.
+pub const TRUSTED: &[&str] = &[
+    "192.0.2.10",
+    "192.0.2.64/26",
+    "192.0.2.20:5060",
+    "2001:db8:1::10",
+    "2001:db8:1:64::/64",
+    "[2001:db8:1::20]:5060",
+];
+
+/// Entries of the blocked list, in the form of blacklist.toml. 192.0.2.70 lies
+/// in a trusted network, and trusted wins.
+pub const BLOCKED: &[&str] =
+    &["203.0.113.66", "203.0.113.128/25", "2001:db8:bad::/48", "2001:db8::bad", "192.0.2.70"];
+
+/// The keepalive of [`Setup::Keepalives`].
+pub const KEEPALIVE: &str = "PING-KEEPALIVE";
+
+/// The protected address of [`Setup::ProtectedAddress`].
+pub const PROTECTED: &str = "203.0.113.1";
+
+/// The protected ports of [`Setup::TwoPorts`].
+pub const TWO_PORTS: [u16; 2] = [5060, 5070];
+
+/// How policy or state differ from the base.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Setup {
+    /// Not at all.
+    Base,
+    /// `policy.options = "limit"`.
+    OptionsLimit,
+    /// `policy.options = "pass"`.
+    OptionsPass,
+    /// `policy.posture = "closed"`.
+    Closed,
+    /// `policy.posture = "open"`.
+    Open,
+    /// `sip.addresses = [PROTECTED]`.
+    ProtectedAddress,
+    /// `sip.ports = TWO_PORTS`.
+    TwoPorts,
+    /// [`KEEPALIVE`] is configured.
+    Keepalives,
+    /// The bucket of the packet's source ([`Case::source`]) for this class is
+    /// over its limit; its other buckets are untouched.
+    Exhausted(Class),
+}
+
+/// One packet and what must become of it.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// Unique; lower case with underscores.
+    pub name: &'static str,
+    /// The requirement that the case shows, such as `L33`; may be empty.
+    pub id: &'static str,
+    /// The whole frame.
+    pub frame: Vec<u8>,
+    /// The rule that the packet is counted under.
+    pub expect: Rule,
+    /// The method, where the packet is judged as a request of a known one;
+    /// `None` stands for [`Method::Unknown`] in the counters.
+    pub method: Option<Method>,
+    /// The text of the default signature that matches.
+    pub signature: Option<&'static str>,
+    /// The policy and state that the case needs.
+    pub setup: Setup,
+}
+
+impl Case {
+    /// A packet that the base policy counts under `expect`.
+    fn new(name: &'static str, id: &'static str, expect: Rule, frame: impl Into<Vec<u8>>) -> Self {
+        let (method, signature, setup) = (None, None, Setup::Base);
+        Self { name, id, frame: frame.into(), expect, method, signature, setup }
+    }
+
+    fn method(mut self, method: Method) -> Self {
+        self.method = Some(method);
+        self
+    }
+
+    fn signature(mut self, text: &'static str) -> Self {
+        self.signature = Some(text);
+        self
+    }
+
+    fn setup(mut self, setup: Setup) -> Self {
+        self.setup = setup;
+        self
+    }
+
+    /// The source address; `None` where the frame holds no whole IP header.
+    #[must_use]
+    pub fn source(&self) -> Option<Address> {
+        layout::source(&self.frame)
+    }
+}
+
+/// Every case.
+#[must_use]
+pub fn corpus() -> Vec<Case> {
+    [
+        not_sip::cases(),
+        lists::cases(),
+        postures::cases(),
+        forms::cases(),
+        tcp::cases(),
+        keepalives::cases(),
+        responses::cases(),
+        signatures::cases(),
+        agents::cases(),
+        scanners::cases(),
+        evasions::cases(),
+        options::cases(),
+        limits::cases(),
+        harmless::cases(),
+        torture::cases(),
+    ]
+    .concat()
+}
+
+/// The stranger that most cases come from.
+const STRANGER: &str = "198.51.100.7:5061";
+const STRANGER_V6: &str = "[2001:db8:5::7]:5061";
+/// The SIP server, on its protected port.
+const SERVER: &str = "203.0.113.1:5060";
+const SERVER_V6: &str = "[2001:db8:2::1]:5060";
+
+/// A datagram of a stranger to the server.
+fn stranger(payload: impl AsRef<[u8]>) -> Packet {
+    Packet::udp(STRANGER, SERVER).payload(payload)
+}
+
+/// The same over IPv6.
+fn stranger_v6(payload: impl AsRef<[u8]>) -> Packet {
+    Packet::udp(STRANGER_V6, SERVER_V6).payload(payload)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use etherparse::SlicedPacket;
+    use sipguard_common::rule::Verdict;
+
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_plain() {
+        let mut seen = HashSet::new();
+        for case in corpus() {
+            let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+            assert!(case.name.chars().all(plain), "{}", case.name);
+            assert!(seen.insert(case.name), "{} stands twice", case.name);
+        }
+        assert!(seen.len() >= 150, "only {} cases", seen.len());
+    }
+
+    #[test]
+    fn every_requirement_of_single_packets_has_a_case() {
+        let ids: HashSet<_> = corpus().iter().map(|case| case.id).collect();
+        for id in [
+            "L11", "L12", "L13", "L14", "L26", "L32", "L33", "D03", "D04", "D05", "D06", "D12",
+            "A01", "A02", "A08", "A09", "F01", "F02", "F12", "RFC4475",
+        ] {
+            assert!(ids.contains(id), "{id}");
+        }
+    }
+
+    #[test]
+    fn every_rule_is_expected_by_a_case() {
+        let expected: HashSet<_> = corpus().iter().map(|case| case.expect).collect();
+        for rule in Rule::ALL {
+            assert!(expected.contains(rule), "{}", rule.name());
+        }
+    }
+
+    /// Traffic that must never be harmed is never expected to be dropped.
+    #[test]
+    fn harmless_cases_pass() {
+        for case in corpus().iter().filter(|case| case.id.starts_with('L')) {
+            assert_eq!(case.expect.verdict(), Verdict::Pass, "{}", case.name);
+        }
+    }
+
+    #[test]
+    fn signature_and_method_agree_with_the_rule() {
+        for case in corpus() {
+            assert_eq!(case.expect == Rule::Signature, case.signature.is_some(), "{}", case.name);
+            if let Some(text) = case.signature {
+                let known = DEFAULT_SIGNATURES.iter().any(|signature| signature.text == text);
+                assert!(known, "{}: {text} is no default signature", case.name);
+            }
+            match case.expect {
+                Rule::Options => assert_eq!(case.method, Some(Method::Options), "{}", case.name),
+                Rule::Unparsed
+                | Rule::Keepalive
+                | Rule::Response
+                | Rule::NotSip
+                | Rule::Trusted
+                | Rule::Blocked
+                | Rule::Closed
+                | Rule::Fragment => assert_eq!(case.method, None, "{}", case.name),
+                Rule::Signature | Rule::RateMethod | Rule::RateSource | Rule::Stranger => {}
+            }
+            if let Setup::Exhausted(_) = case.setup {
+                assert!(case.source().is_some(), "{} has no source", case.name);
+            }
+        }
+    }
+
+    /// Frames that are not broken on purpose are read by an independent parser,
+    /// to the last byte: it finds the same source as our own reader.
+    #[test]
+    fn well_formed_frames_are_read_by_an_independent_parser() {
+        let mut read = 0;
+        for case in corpus() {
+            let Ok(packet) = SlicedPacket::from_ethernet(&case.frame) else {
+                assert!(
+                    matches!(case.id, "F12" | "L26"),
+                    "{} is broken and not a case of packet forms",
+                    case.name
+                );
+                continue;
+            };
+            let source = match packet.net {
+                Some(etherparse::NetSlice::Ipv4(ip)) => {
+                    Some(sipguard_common::abi::v4(ip.header().source()))
+                }
+                Some(etherparse::NetSlice::Ipv6(ip)) => Some(ip.header().source()),
+                _ => None,
+            };
+            if let Some(source) = source {
+                assert_eq!(case.source(), Some(source), "{}", case.name);
+                read += 1;
+            }
+        }
+        assert!(read >= 150, "{read}");
+    }
+}

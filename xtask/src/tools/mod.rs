@@ -1,0 +1,8 @@
+//! What the verbs need from outside, and how it gets here.
+
+pub(crate) mod apt;
+pub(crate) mod linker;
+pub(crate) mod packages;
+pub(crate) mod sipvicious;
+mod stamp;
+pub(crate) mod toolchain;

@@ -1,0 +1,76 @@
+//! The one table of Debian packages: what is needed, by which verb, what for.
+
+use std::path::Path;
+
+/// A Debian package.
+pub(crate) struct Package {
+    pub(crate) name: &'static str,
+    /// A file that is there when the package, or a like one, is installed.
+    /// Looked at instead of asking dpkg, which takes longer than a whole set-up
+    /// with nothing to do.
+    proof: &'static str,
+    pub(crate) purpose: &'static str,
+    /// The service that it would start now and at every boot. Set-up masks it:
+    /// running the tests must not put another SIP server on a machine's network.
+    pub(crate) service: Option<&'static str>,
+}
+
+impl Package {
+    const fn new(name: &'static str, proof: &'static str, purpose: &'static str) -> Self {
+        Self { name, proof, purpose, service: None }
+    }
+
+    const fn masking(self, service: &'static str) -> Self {
+        Self { service: Some(service), ..self }
+    }
+
+    pub(crate) fn is_installed(&self) -> bool {
+        Path::new(self.proof).exists()
+    }
+}
+
+/// For `setup`, `build` and everything that builds. Other packages own files
+/// like rustc-web's and cargo-web's, so dpkg's own lists are their proofs.
+pub(crate) const KERNEL_PROGRAM: &[Package] = &[
+    Package::new(
+        "rustc-web",
+        "/var/lib/dpkg/info/rustc-web.list",
+        "Rust compiler of the kernel program",
+    ),
+    Package::new("cargo-web", "/var/lib/dpkg/info/cargo-web.list", "cargo of that compiler"),
+    Package::new(
+        "libstd-rust-web-dev-bpf",
+        "/usr/lib/rustlib/bpfel-unknown-none/lib",
+        "Rust's core library for BPF",
+    ),
+    Package::new("llvm-22-dev", "/usr/lib/llvm-22/include/llvm-c/Core.h", "LLVM for bpf-linker"),
+    Package::new("libpolly-22-dev", "/usr/lib/llvm-22/lib/libPolly.a", "LLVM for bpf-linker"),
+    Package::new("lld-22", "/usr/lib/llvm-22/bin/lld", "linker of that compiler"),
+    Package::new("zlib1g-dev", "/usr/include/zlib.h", "compression in LLVM"),
+    Package::new("libzstd-dev", "/usr/include/zstd.h", "compression in LLVM"),
+    Package::new("libxml2-dev", "/usr/include/libxml2/libxml/parser.h", "XML in LLVM"),
+];
+
+/// For `test` and `ci`.
+pub(crate) const TESTS: &[Package] = &[
+    Package::new("iproute2", "/sbin/ip", "network namespaces of the tests"),
+    Package::new("procps", "/usr/bin/pgrep", "watching processes in the tests"),
+    Package::new("tcpdump", "/usr/bin/tcpdump", "seeing what reached the server"),
+    Package::new("sipsak", "/usr/bin/sipsak", "a scanner, and a prober of trunks"),
+    Package::new("sip-tester", "/usr/bin/sipp", "registrations and calls"),
+    Package::new("kamailio", "/usr/sbin/kamailio", "a SIP server to protect")
+        .masking("kamailio.service"),
+    PYTHON_VENV,
+];
+
+/// For whatever uses sipvicious.
+const PYTHON_VENV: Package = Package::new(
+    "python3-venv",
+    "/var/lib/dpkg/info/python3-venv.list",
+    "a folder of its own for sipvicious",
+);
+
+/// Those of `packages` that this machine lacks.
+pub(crate) fn missing(packages: &'static [Package]) -> Vec<&'static Package> {
+    packages.iter().filter(|package| !package.is_installed()).collect()
+}

@@ -1,0 +1,52 @@
+//! `ci`: format and lints, then the same tests as `test`; a skip is a failure.
+
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context as _, Result};
+
+use crate::{
+    cargo, process,
+    verbs::test::{self, Skips},
+    workspace::Workspace,
+};
+
+pub(crate) fn run(workspace: &Workspace) -> Result<ExitCode> {
+    components(workspace)?;
+    process::run(cargo::host(workspace).args(["fmt", "--all", "--check"]))
+        .context("run `cargo fmt --all`")?;
+    clippy(workspace)?;
+    test::run_all(workspace, &[], Skips::Fail)
+}
+
+/// Where the kernel program is looked at for the host, its profile must not
+/// unwind: it has a panic handler of its own.
+fn clippy(workspace: &Workspace) -> Result<()> {
+    let deny = ["--locked", "--", "-D", "warnings"];
+    process::run(
+        cargo::host(workspace)
+            .args(["clippy", "--workspace", "--exclude", "sipguard-ebpf", "--all-targets"])
+            .args(deny),
+    )
+    .context("clippy has found something")?;
+    process::run(
+        cargo::host(workspace)
+            .args(["clippy", "--package", "sipguard-ebpf"])
+            .args(deny)
+            .env("CARGO_PROFILE_DEV_PANIC", "abort"),
+    )
+    .context("clippy has found something in the kernel program")
+}
+
+/// Adds rustfmt and clippy to a toolchain that rustup has installed without.
+fn components(workspace: &Workspace) -> Result<()> {
+    let is_there =
+        |tool| process::answer(cargo::host(workspace).args([tool, "--version"])).is_some();
+    if is_there("fmt") && is_there("clippy") {
+        return Ok(());
+    }
+    eprintln!("setup: will add rustfmt and clippy by rustup");
+    let mut rustup = Command::new("rustup");
+    cargo::forget_outer_cargo(&mut rustup);
+    process::run(rustup.args(["component", "add", "rustfmt", "clippy"]))
+        .context("install cargo fmt and cargo clippy")
+}

@@ -1,0 +1,7 @@
+//! One file per verb.
+
+pub(crate) mod build;
+pub(crate) mod ci;
+pub(crate) mod run;
+pub(crate) mod setup;
+pub(crate) mod test;

@@ -1,0 +1,29 @@
+//! `setup`: finds what compiling sipguard takes, and installs what is missing.
+
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+
+use crate::{
+    tools::{apt, linker, packages, sipvicious, toolchain::Toolchain},
+    workspace::Workspace,
+};
+
+pub(crate) fn run(workspace: &Workspace) -> Result<ExitCode> {
+    let toolchain = kernel_program(workspace)?;
+    println!("kernel program: {toolchain}, {}", linker::name());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The compiler and the linker of the kernel program.
+pub(crate) fn kernel_program(workspace: &Workspace) -> Result<Toolchain> {
+    let toolchain = Toolchain::ensure()?;
+    linker::ensure(workspace, &toolchain)?;
+    Ok(toolchain)
+}
+
+/// The programs that the tests use.
+pub(crate) fn test_tools(workspace: &Workspace) -> Result<()> {
+    apt::ensure(&packages::missing(packages::TESTS), "the tests")?;
+    sipvicious::ensure(workspace).context("cannot install sipvicious")
+}
