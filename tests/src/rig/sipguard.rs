@@ -25,6 +25,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// The line on stdout by which it says that the protection is on.
 const PROTECTING: &str = "sipguard: protecting ";
 
+/// What it logs at the end of a reload that a signal has asked for.
+const RELOADED: &str = "by=signal action=\"reload\"";
+
 /// A running daemon in the server's namespace.
 #[derive(Debug)]
 pub struct Sipguard<'a> {
@@ -124,18 +127,16 @@ impl<'a> Sipguard<'a> {
     /// # Errors
     /// Where it does not end in time.
     pub fn hang_up(&self) -> Result<(bool, String)> {
-        let last = |status: &Value| status["reload"]["at"].as_str().map(str::to_owned);
-        let before = last(&self.json(&["status", "--json"])?);
+        // Not by the time in its status, which counts whole seconds.
+        let reloads = |log: &str| log.lines().filter(|line| line.contains(RELOADED)).count();
+        let before = reloads(&self.log());
         self.process.signal(Signal::SIGHUP)?;
         wait::until("the end of the reload", PATIENCE, || {
-            let status = self.json(&["status", "--json"])?;
-            if last(&status) == before {
-                return Ok(None);
-            }
-            let reload = &status["reload"];
-            let ok = reload["ok"].as_bool().context("no reload.ok")?;
-            Ok(Some((ok, reload["message"].as_str().unwrap_or_default().to_owned())))
-        })
+            Ok((reloads(&self.log()) > before).then_some(()))
+        })?;
+        let reload = self.json(&["status", "--json"])?["reload"].take();
+        let ok = reload["ok"].as_bool().with_context(|| format!("no reload.ok: {reload}"))?;
+        Ok((ok, reload["message"].as_str().unwrap_or_default().to_owned()))
     }
 
     /// Stops it with SIGTERM.
