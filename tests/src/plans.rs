@@ -4,7 +4,7 @@ use std::{fmt::Write as _, fs, path::Path};
 
 use sipguard::policy::{self, Plan};
 
-use crate::corpus::{self, DEFAULT_SIGNATURES, Setup};
+use crate::corpus::{self, Setup};
 
 /// The base policy of the corpus, with what a setup changes.
 ///
@@ -29,7 +29,8 @@ pub fn plan_with(settings: &str) -> Plan {
     }
 }
 
-/// Writes the four files: these settings, and the corpus' lists and signatures.
+/// Writes the four files: these settings, the corpus' lists and the signatures
+/// that sipguard ships.
 ///
 /// # Panics
 /// Where the files cannot be written.
@@ -42,15 +43,8 @@ pub fn write_policy(dir: &Path, settings: &str) {
     for address in corpus::BLOCKED {
         let _ = writeln!(blocked, "[[block]]\naddress = \"{address}\"");
     }
-    let mut signatures = String::new();
-    for (i, signature) in DEFAULT_SIGNATURES.iter().enumerate() {
-        let _ = writeln!(
-            signatures,
-            "[[signature]]\nname = \"signature {i}\"\nfield = \"user-agent\"\nmatch = \"{}\"\ntext = \"{}\"",
-            signature.how.name(),
-            signature.text,
-        );
-    }
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/signatures.toml");
+    let signatures = fs::read_to_string(shipped).expect("the shipped signatures");
     for (name, text) in [
         ("sipguard.toml", settings),
         ("trusted.toml", &trusted),

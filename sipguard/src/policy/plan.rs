@@ -14,6 +14,7 @@ use serde::Serialize;
 use sipguard_common::{
     abi::{self, Keepalive, Policy},
     automaton::{self, FIELD_SLOTS, NO_ROOT},
+    bucket::Limit,
     method::{BUCKETS, Class},
 };
 
@@ -271,7 +272,7 @@ pub struct Plan {
 const _: () = {
     let head = 4 * size_of::<u32>()
         + 2 * size_of::<u64>()
-        + BUCKETS * size_of::<sipguard_common::bucket::Limit>()
+        + BUCKETS * size_of::<Limit>()
         + abi::KEEPALIVES * size_of::<Keepalive>()
         + 1024 * size_of::<u64>();
     let table = FIELD_SLOTS * size_of::<u32>()
@@ -307,6 +308,9 @@ impl Plan {
             for class in Class::ALL {
                 policy.limits[class as usize] = self.limits.stranger(class).limit();
             }
+        }
+        if policy.options == abi::options::PASS {
+            policy.limits[Class::Options as usize] = Limit::UNLIMITED;
         }
         policy.keepalives = Default::default();
         for (slot, bytes) in policy.keepalives.iter_mut().zip(&self.keepalives) {

@@ -140,8 +140,7 @@ fn a_bare_lf_or_cr_ends_the_value() {
 
 #[test]
 fn exact_allows_white_space_behind_and_nothing_else() {
-    let automaton =
-        compiled(&[exact("Test Agent"), exact("Test Agent 2"), prefix("Test Agent x")]);
+    let automaton = compiled(&[exact("Test Agent"), exact("Test Agent 2"), prefix("Test Agent x")]);
     for value in ["Test Agent", "Test Agent ", "Test Agent \t  ", "test agent"] {
         assert_eq!(automaton.value(value), Some(0), "{value:?}");
     }
