@@ -19,7 +19,10 @@ const ROUNDS: u32 = 5;
 fn main() -> anyhow::Result<()> {
     let mut kernel = BenchKernel::load()?;
     let info = kernel.kernel().program_info()?;
-    println!("{} verified instructions, {} bytes of machine code", info.verified_instructions, info.jited_bytes);
+    println!(
+        "{} verified instructions, {} bytes of machine code",
+        info.verified_instructions, info.jited_bytes
+    );
     kernel.kernel().apply(&plan(Setup::Base))?;
     for (name, frame) in frames() {
         let mut best = Duration::MAX;
@@ -51,11 +54,23 @@ fn frames() -> Vec<(&'static str, Vec<u8>)> {
         ("keepalive of a stranger", from(stranger, b"\r\n\r\n")),
         ("response to a probe", from(stranger, &Message::response("200 OK", "OPTIONS").build())),
         ("OPTIONS of a scanner", from(stranger, &request("OPTIONS", "friendly-scanner"))),
-        ("OPTIONS of a stranger", from(stranger, &request("OPTIONS", "Yealink SIP-T46S 66.85.0.5"))),
+        (
+            "OPTIONS of a stranger",
+            from(stranger, &request("OPTIONS", "Yealink SIP-T46S 66.85.0.5")),
+        ),
         ("REGISTER of a scanner", from(stranger, &request("REGISTER", "friendly-scanner"))),
-        ("REGISTER of a stranger", from(stranger, &request("REGISTER", "Yealink SIP-T46S 66.85.0.5"))),
+        (
+            "REGISTER of a stranger",
+            from(stranger, &request("REGISTER", "Yealink SIP-T46S 66.85.0.5")),
+        ),
         ("INVITE of a stranger", from("198.51.100.8:5060", &invite)),
         ("1,400 bytes of CRLF", from(stranger, &b"\r\n".repeat(700))),
-        ("340 lines of 4 bytes", from(stranger, format!("INVITE sip:x SIP/2.0\r\n{}\r\n", "a:\r\n".repeat(340)).as_bytes())),
+        (
+            "340 lines of 4 bytes",
+            from(
+                stranger,
+                format!("INVITE sip:x SIP/2.0\r\n{}\r\n", "a:\r\n".repeat(340)).as_bytes(),
+            ),
+        ),
     ]
 }
