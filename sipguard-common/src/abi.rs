@@ -15,29 +15,67 @@ use crate::{
 pub const ABI_VERSION: u32 = 1;
 
 /// An IPv6 address, or an IPv4 address mapped into it (`::ffff:a.b.c.d`), so
-/// that one map serves both families.
-pub type Address = [u8; 16];
+/// that one map serves both families: sixteen bytes in network byte order.
+///
+/// Held as two words in memory order, for LLVM copies bytes on BPF one by one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[repr(C)]
+pub struct Address(pub [u64; 2]);
+
+const V4_TAIL: u64 = u64::from_ne_bytes([0, 0, 0xff, 0xff, 0, 0, 0, 0]);
+const V4_TAIL_MASK: u64 = u64::from_ne_bytes([0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0]);
+
+impl Address {
+    /// The address of four octets.
+    #[inline(always)]
+    #[must_use]
+    pub const fn v4(octets: [u8; 4]) -> Self {
+        let [a, b, c, d] = octets;
+        Self([0, u64::from_ne_bytes([0, 0, 0xff, 0xff, a, b, c, d])])
+    }
+
+    /// The address of sixteen octets.
+    #[must_use]
+    pub const fn from_octets(octets: [u8; 16]) -> Self {
+        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = octets;
+        Self([
+            u64::from_ne_bytes([a, b, c, d, e, f, g, h]),
+            u64::from_ne_bytes([i, j, k, l, m, n, o, p]),
+        ])
+    }
+
+    /// Its sixteen octets.
+    #[must_use]
+    pub const fn octets(self) -> [u8; 16] {
+        let [a, b, c, d, e, f, g, h] = self.0[0].to_ne_bytes();
+        let [i, j, k, l, m, n, o, p] = self.0[1].to_ne_bytes();
+        [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p]
+    }
+
+    /// The source that an address belongs to under [`Policy::source_mask`];
+    /// IPv4 stays whole.
+    #[inline(always)]
+    #[must_use]
+    pub const fn source(self, mask: [u64; 2]) -> Self {
+        let Self([head, tail]) = self;
+        if head == 0 && tail & V4_TAIL_MASK == V4_TAIL {
+            return self;
+        }
+        Self([head & mask[0], tail & mask[1]])
+    }
+}
 
 /// Length in bits of the prefix that marks an IPv4 address in an [`Address`].
 pub const V4_PREFIX_BITS: u32 = 96;
-
-/// The address of four octets.
-#[inline(always)]
-#[must_use]
-pub const fn v4(octets: [u8; 4]) -> Address {
-    let [a, b, c, d] = octets;
-    [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d]
-}
 
 /// Key of the trusted, blocked and protected lists: exact hash and, behind a
 /// prefix length of 64 + n bits, longest-prefix trie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(C)]
 pub struct ListKey {
-    /// Source port, or 0 for an entry that holds for every port.
-    pub port: [u8; 2],
-    /// Zero. Keeps the address on an 8-byte boundary.
-    pub pad: [u8; 6],
+    /// Source port in the first two bytes, or 0 for an entry that holds for
+    /// every port; six bytes of zero.
+    pub port: u64,
     pub address: Address,
 }
 
@@ -45,10 +83,12 @@ pub struct ListKey {
 pub const LIST_KEY_HEAD_BITS: u32 = 64;
 
 impl ListKey {
+    /// The key of an address with a source port in network byte order.
     #[inline(always)]
     #[must_use]
     pub const fn new(address: Address, port: [u8; 2]) -> Self {
-        Self { port, pad: [0; 6], address }
+        let [high, low] = port;
+        Self { port: u64::from_ne_bytes([high, low, 0, 0, 0, 0, 0, 0]), address }
     }
 }
 
@@ -210,24 +250,6 @@ pub struct Policy {
     pub automaton: automaton::Table,
 }
 
-/// Address of a source within [`Policy::source_mask`]; IPv4 stays whole.
-#[inline(always)]
-#[must_use]
-pub fn source_key(address: Address, mask: [u64; 2]) -> Address {
-    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = address;
-    let head = u64::from_ne_bytes([a, b, c, d, e, f, g, h]);
-    let tail = u64::from_ne_bytes([i, j, k, l, m, n, o, p]);
-    if head == 0 && tail & V4_TAIL_MASK == V4_TAIL {
-        return address;
-    }
-    let [a, b, c, d, e, f, g, h] = (head & mask[0]).to_ne_bytes();
-    let [i, j, k, l, m, n, o, p] = (tail & mask[1]).to_ne_bytes();
-    [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p]
-}
-
-const V4_TAIL: u64 = u64::from_ne_bytes([0, 0, 0xff, 0xff, 0, 0, 0, 0]);
-const V4_TAIL_MASK: u64 = u64::from_ne_bytes([0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0]);
-
 const _: () = {
     assert!(size_of::<ListKey>() == 24);
     assert!(size_of::<ListEntry>() == 16);
@@ -254,7 +276,7 @@ mod user {
             unsafe impl aya::Pod for $type {}
         )+};
     }
-    pod!(ListKey, ListEntry, ListSizes, Source, Counters, Interfaces, Judged);
+    pod!(Address, ListKey, ListEntry, ListSizes, Source, Counters, Interfaces, Judged);
 }
 
 #[cfg(test)]
@@ -264,11 +286,12 @@ mod tests {
     #[test]
     fn source_is_whole_v4_and_masked_v6() {
         let mask = [u64::MAX, 0];
-        assert_eq!(source_key(v4([192, 0, 2, 1]), mask), v4([192, 0, 2, 1]));
-        let mut v6 = [0x20; 16];
-        let expected = [0x20, 0x20, 0x20, 0x20, 0x20, 0x20, 0x20, 0x20, 0, 0, 0, 0, 0, 0, 0, 0];
-        assert_eq!(source_key(v6, mask), expected);
-        v6[15] = 1;
-        assert_eq!(source_key(v6, [u64::MAX; 2]), v6);
+        let v4 = Address::v4([192, 0, 2, 1]);
+        assert_eq!(v4.source(mask), v4);
+        assert_eq!(v4.octets(), [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 192, 0, 2, 1]);
+        let v6 = Address::from_octets([0x20; 16]);
+        let network = [32, 32, 32, 32, 32, 32, 32, 32, 0, 0, 0, 0, 0, 0, 0, 0];
+        assert_eq!(v6.source(mask).octets(), network);
+        assert_eq!(v6.source([u64::MAX; 2]), v6);
     }
 }

@@ -4,14 +4,15 @@
 //!
 //! What it cannot read is not ours and passes: [`parse`] gives `None`.
 
-use crate::abi::{self, Address};
+use crate::abi::Address;
 
 /// Bounds-checked access to a frame.
 pub trait Frame {
     /// The big-endian word at `offset`, or `None` where the frame is shorter.
     fn word(&self, offset: u32) -> Option<u32>;
-    /// `N` bytes from `offset` on, or `None` where the frame is shorter.
-    fn load<const N: usize>(&self, offset: u32, into: &mut [u8; N]) -> Option<()>;
+    /// `N` words in memory order from `offset` on, or `None` where the frame is
+    /// shorter.
+    fn load<const N: usize>(&self, offset: u32, into: &mut [u32; N]) -> Option<()>;
     /// Length of the frame in bytes.
     fn len(&self) -> u32;
     /// Whether the frame holds nothing at all.
@@ -22,14 +23,15 @@ pub trait Frame {
 
 impl Frame for [u8] {
     fn word(&self, offset: u32) -> Option<u32> {
-        let mut bytes = [0; 4];
-        self.load(offset, &mut bytes)?;
-        Some(u32::from_be_bytes(bytes))
+        let start = offset as usize;
+        let bytes = self.get(start..start.checked_add(4)?)?;
+        Some(u32::from_be_bytes(bytes.try_into().ok()?))
     }
 
-    fn load<const N: usize>(&self, offset: u32, into: &mut [u8; N]) -> Option<()> {
-        let start = offset as usize;
-        *into = self.get(start..start.checked_add(N)?)?.try_into().ok()?;
+    fn load<const N: usize>(&self, offset: u32, into: &mut [u32; N]) -> Option<()> {
+        for (word, at) in into.iter_mut().zip((offset..).step_by(4)) {
+            *word = self.word(at)?.to_be();
+        }
         Some(())
     }
 
@@ -64,18 +66,21 @@ pub struct Packet {
     /// Where the next header starts. Written and read again between headers,
     /// so that the verifier sees one range and not one for each way there.
     offset: u32,
+    /// Words of the header that is being read, in memory order.
+    head: [u32; 10],
 }
 
 impl Packet {
     /// Nothing parsed yet.
     pub const ZERO: Self = Self {
-        source: [0; 16],
-        destination: [0; 16],
+        source: Address([0; 2]),
+        destination: Address([0; 2]),
         source_port: [0; 2],
         destination_port: [0; 2],
         payload: 0,
         len: 0,
         offset: 0,
+        head: [0; 10],
     };
 
     #[inline(always)]
@@ -134,19 +139,37 @@ pub fn parse<F: Frame + ?Sized>(frame: &F, packet: &mut Packet) -> Option<Transp
     }
 }
 
+/// The first `N` words of the header buffer.
+#[inline(always)]
+fn head<const N: usize>(packet: &mut Packet) -> &mut [u32; N] {
+    const { assert!(N <= 10) };
+    // SAFETY: the buffer has at least `N` words.
+    unsafe { &mut *(&raw mut packet.head).cast() }
+}
+
+/// Two words in memory order as one.
+#[inline(always)]
+const fn join(first: u32, second: u32) -> u64 {
+    let [a, b, c, d] = first.to_ne_bytes();
+    let [e, f, g, h] = second.to_ne_bytes();
+    u64::from_ne_bytes([a, b, c, d, e, f, g, h])
+}
+
 /// RFC 791 section 3.1.
 #[inline(always)]
 fn ipv4<F: Frame + ?Sized>(frame: &F, packet: &mut Packet) -> Option<Transport> {
     let offset = packet.offset();
-    let mut header = [0; 20];
-    frame.load(offset, &mut header)?;
-    let [head, _, l0, l1, _, _, f0, f1, _, protocol, _, _, s0, s1, s2, s3, d0, d1, d2, d3] = header;
+    frame.load::<5>(offset, head(packet))?;
+    let [first, fragment, protocol, source, destination, ..] = packet.head;
+    let [head, _, l0, l1] = first.to_ne_bytes();
+    let [_, _, f0, f1] = fragment.to_ne_bytes();
+    let [_, protocol, _, _] = protocol.to_ne_bytes();
     let header_len = u32::from(head & 0x0f) * 4;
     if head >> 4 != 4 || header_len < 20 {
         return None;
     }
-    packet.source = abi::v4([s0, s1, s2, s3]);
-    packet.destination = abi::v4([d0, d1, d2, d3]);
+    packet.source = Address::v4(source.to_ne_bytes());
+    packet.destination = Address::v4(destination.to_ne_bytes());
     packet.set_offset(offset + header_len);
     // A total length of 0 stands on segments that the kernel has merged.
     let end = match u32::from(u16::from_be_bytes([l0, l1])) {
@@ -161,13 +184,14 @@ fn ipv4<F: Frame + ?Sized>(frame: &F, packet: &mut Packet) -> Option<Transport> 
 #[inline(always)]
 fn ipv6<F: Frame + ?Sized>(frame: &F, packet: &mut Packet) -> Option<Transport> {
     let offset = packet.offset();
-    let head = frame.word(offset)?;
-    let lengths = frame.word(offset + 4)?;
-    frame.load(offset + 8, &mut packet.source)?;
-    frame.load(offset + 24, &mut packet.destination)?;
-    if head >> 28 != 6 {
+    frame.load::<10>(offset, head(packet))?;
+    let [first, lengths, s0, s1, s2, s3, d0, d1, d2, d3] = packet.head;
+    if u32::from_be(first) >> 28 != 6 {
         return None;
     }
+    packet.source = Address([join(s0, s1), join(s2, s3)]);
+    packet.destination = Address([join(d0, d1), join(d2, d3)]);
+    let lengths = u32::from_be(lengths);
     packet.set_offset(offset + 40);
     // A payload length of 0 stands on jumbograms.
     let end = match lengths >> 16 {

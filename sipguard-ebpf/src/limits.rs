@@ -1,7 +1,7 @@
 //! Spending tokens of a stranger's buckets, exactly, on several CPUs.
 
 use sipguard_common::{
-    abi::{Address, Policy, Source, source_key},
+    abi::{Address, Policy, Source},
     bucket::{Limit, Step, step},
     decide::Admission,
     method::{BUCKETS, Class},
@@ -69,6 +69,9 @@ unsafe fn spend(word: *mut u64, now: u64, limit: Limit) -> bool {
 
 const TOTAL: u32 = Class::Total as u32;
 
+/// Lies in read-only data: on the stack LLVM would clear it byte by byte.
+static NEW_SOURCE: Source = Source::NEW;
+
 /// The buckets of a source; a new source gets new ones.
 #[inline(always)]
 fn buckets(source: &Address) -> Option<*mut Source> {
@@ -76,7 +79,8 @@ fn buckets(source: &Address) -> Option<*mut Source> {
         return Some(state);
     }
     // Fails where another CPU was first: then its entry is there.
-    let _ = maps::STRANGERS.insert(source, Source::NEW, BPF_NOEXIST);
+    let fresh: &Source = &NEW_SOURCE;
+    let _ = maps::STRANGERS.insert(source, fresh, BPF_NOEXIST);
     maps::STRANGERS.get_ptr_mut(source)
 }
 
@@ -109,7 +113,7 @@ extern "C" fn admit(policy: *const Policy, class: u32, total: u32) -> u32 {
         if of_class.interval_ns == 0 && of_total.interval_ns == 0 {
             return within;
         }
-        let source = source_key(scratch.packet.source, (*policy).source_mask);
+        let source = scratch.packet.source.source((*policy).source_mask);
         let Some(state) = buckets(&source) else {
             // What cannot be counted passes.
             return within;

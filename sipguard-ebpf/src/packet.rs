@@ -47,13 +47,13 @@ impl<'a> Ingress<'a> {
 }
 
 impl Ingress<'_> {
-    /// Where `N` bytes at `offset` lie in the linear part of the frame.
+    /// Where `len` bytes at `offset` lie in the linear part of the frame.
     #[inline(always)]
-    fn linear<const N: usize>(&self, offset: u32) -> Option<*const u8> {
+    fn linear(&self, offset: u32, len: usize) -> Option<*const u8> {
         let start = self.context.data() + offset as usize;
-        // LLVM would turn `start + N > end` into a comparison that tells the
+        // LLVM would turn `start + len > end` into a comparison that tells the
         // verifier nothing.
-        let end = opaque((start + N) as u64) as usize;
+        let end = opaque((start + len) as u64) as usize;
         (end <= self.context.data_end()).then_some(start as *const u8)
     }
 
@@ -71,7 +71,7 @@ impl Ingress<'_> {
 impl Frame for Ingress<'_> {
     #[inline(always)]
     fn word(&self, offset: u32) -> Option<u32> {
-        if let Some(bytes) = self.linear::<4>(offset) {
+        if let Some(bytes) = self.linear(offset, 4) {
             // SAFETY: compared with the end of the linear part.
             return Some(u32::from_be(unsafe { bytes.cast::<u32>().read_unaligned() }));
         }
@@ -81,13 +81,19 @@ impl Frame for Ingress<'_> {
     }
 
     #[inline(always)]
-    fn load<const N: usize>(&self, offset: u32, into: &mut [u8; N]) -> Option<()> {
-        if let Some(bytes) = self.linear::<N>(offset) {
-            // SAFETY: compared with the end of the linear part.
-            *into = unsafe { bytes.cast::<[u8; N]>().read_unaligned() };
-            return Some(());
+    fn load<const N: usize>(&self, offset: u32, into: &mut [u32; N]) -> Option<()> {
+        let Some(bytes) = self.linear(offset, 4 * N) else {
+            return self.gather(offset, into.as_mut_ptr().cast(), 4 * N as u32);
+        };
+        let words = bytes.cast::<u32>();
+        let mut i = 0;
+        while i < N {
+            // SAFETY: `4 * N` bytes were compared with the end of the linear
+            // part. Word by word: LLVM makes a loop over bytes of a copy.
+            unsafe { *into.get_unchecked_mut(i) = words.add(i).read_unaligned() };
+            i += 1;
         }
-        self.gather(offset, into.as_mut_ptr(), N as u32)
+        Some(())
     }
 
     #[inline(always)]

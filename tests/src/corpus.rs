@@ -259,10 +259,10 @@ mod tests {
                 continue;
             };
             let source = match packet.net {
-                Some(etherparse::NetSlice::Ipv4(ip)) => {
-                    Some(sipguard_common::abi::v4(ip.header().source()))
+                Some(etherparse::NetSlice::Ipv4(ip)) => Some(Address::v4(ip.header().source())),
+                Some(etherparse::NetSlice::Ipv6(ip)) => {
+                    Some(Address::from_octets(ip.header().source()))
                 }
-                Some(etherparse::NetSlice::Ipv6(ip)) => Some(ip.header().source()),
                 _ => None,
             };
             if let Some(source) = source {

@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use sipguard_common::abi::{self, Address};
+use sipguard_common::abi::Address;
 
 use crate::packet::{ethertype, protocol};
 
@@ -123,9 +123,9 @@ fn udp_behind(frame: &[u8], mut next: u8, mut at: usize) -> Option<usize> {
 pub fn source(frame: &[u8]) -> Option<Address> {
     let bytes = &frame[layout(frame)?.source];
     if let Ok(octets) = <[u8; 4]>::try_from(bytes) {
-        return Some(abi::v4(octets));
+        return Some(Address::v4(octets));
     }
-    bytes.try_into().ok()
+    Some(Address::from_octets(bytes.try_into().ok()?))
 }
 
 #[cfg(test)]
@@ -154,7 +154,7 @@ mod tests {
             layout.refit(&mut same);
             assert_eq!(same, frame);
         }
-        assert_eq!(source(&v4.build()), Some(abi::v4([198, 51, 100, 7])));
+        assert_eq!(source(&v4.build()), Some(Address::v4([198, 51, 100, 7])));
         assert_eq!(layout(&v4.clone().fragment(8, 8).build()).unwrap().udp, None);
         assert_eq!(layout(&v4.cut(33).build()), None);
     }

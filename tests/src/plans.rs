@@ -1,10 +1,10 @@
 //! The policies that the corpus names, made from TOML as an operator would.
 
-use std::{fmt::Write as _, fs, path::Path};
+use std::{fs, path::Path};
 
 use sipguard::policy::{self, Plan};
 
-use crate::corpus::{self, DEFAULT_SIGNATURES, Setup};
+use crate::corpus::{self, Setup};
 
 /// The base policy of the corpus, with what a setup changes.
 ///
@@ -21,40 +21,43 @@ pub fn plan(setup: Setup) -> Plan {
 /// As [`plan`].
 #[must_use]
 pub fn plan_with(settings: &str) -> Plan {
+    plan_of(settings, corpus::TRUSTED, corpus::BLOCKED)
+}
+
+/// A policy with these settings and lists, and the shipped signatures.
+///
+/// # Panics
+/// As [`plan`].
+#[must_use]
+pub fn plan_of(settings: &str, trusted: &[&str], blocked: &[&str]) -> Plan {
     let dir = tempfile::tempdir().expect("a temporary directory");
-    write_policy(dir.path(), settings);
+    write_policy(dir.path(), settings, trusted, blocked);
     match policy::load(dir.path()) {
         Ok((plan, _)) => plan,
         Err(diagnostics) => panic!("the policy is refused:\n{settings}\n{diagnostics}"),
     }
 }
 
-/// Writes the four files: these settings, and the corpus' lists and signatures.
+/// Writes the four files: these settings and lists, and the signatures that
+/// sipguard ships.
 ///
 /// # Panics
 /// Where the files cannot be written.
-pub fn write_policy(dir: &Path, settings: &str) {
-    let mut trusted = String::new();
-    for (i, address) in corpus::TRUSTED.iter().enumerate() {
-        let _ = writeln!(trusted, "[[peer]]\nname = \"peer {i}\"\naddress = [\"{address}\"]");
-    }
-    let mut blocked = String::new();
-    for address in corpus::BLOCKED {
-        let _ = writeln!(blocked, "[[block]]\naddress = \"{address}\"");
-    }
-    let mut signatures = String::new();
-    for (i, signature) in DEFAULT_SIGNATURES.iter().enumerate() {
-        let _ = writeln!(
-            signatures,
-            "[[signature]]\nname = \"signature {i}\"\nfield = \"user-agent\"\nmatch = \"{}\"\ntext = \"{}\"",
-            signature.how.name(),
-            signature.text,
-        );
-    }
+pub fn write_policy(dir: &Path, settings: &str, trusted: &[&str], blocked: &[&str]) {
+    let peer = match trusted {
+        [] => String::new(),
+        _ => format!("[[peer]]\nname = \"peers\"\naddress = {trusted:?}\n"),
+    };
+    let block = match blocked {
+        [] => String::new(),
+        _ => format!("[[block]]\naddress = {blocked:?}\n"),
+    };
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/signatures.toml");
+    let signatures = fs::read_to_string(shipped).expect("the shipped signatures");
     for (name, text) in [
         ("sipguard.toml", settings),
-        ("trusted.toml", &trusted),
-        ("blacklist.toml", &blocked),
+        ("trusted.toml", &peer),
+        ("blacklist.toml", &block),
         ("signatures.toml", &signatures),
     ] {
         fs::write(dir.join(name), text).expect("a policy file");

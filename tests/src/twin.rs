@@ -9,7 +9,7 @@ use std::{
 
 use sipguard::policy::Plan;
 use sipguard_common::{
-    abi::{Address, Source, source_key},
+    abi::{Address, Source},
     bucket::{Limit, Step, step},
     decide::{Admission, Judgement, Listed, World, decide},
     frame::{self, Packet, Transport},
@@ -40,7 +40,7 @@ impl<'a> Twin<'a> {
 
     /// Sets the buckets of a stranger.
     pub fn set_source(&mut self, address: Address, state: Source) {
-        self.strangers.insert(source_key(address, self.plan.policy.source_mask), state);
+        self.strangers.insert(address.source(self.plan.policy.source_mask), state);
     }
 
     /// Judges one frame.
@@ -127,7 +127,7 @@ impl World for Judging<'_, '_> {
         let limit = |class: Class| policy.limits[class as usize];
         let of_total = if total { limit(Class::Total) } else { Limit::UNLIMITED };
         let now = self.twin.now_ns;
-        let source = source_key(self.packet.source, policy.source_mask);
+        let source = self.packet.source.source(policy.source_mask);
         let state = self.twin.strangers.entry(source).or_insert(Source::NEW);
         if !spend(&mut state.tat_ns[class as usize], now, limit(class)) {
             return Admission::OverMethod;
@@ -157,5 +157,5 @@ fn spend(tat_ns: &mut u64, now_ns: u64, limit: Limit) -> bool {
 }
 
 fn ip(address: Address) -> IpAddr {
-    IpAddr::V6(Ipv6Addr::from(address)).to_canonical()
+    IpAddr::V6(Ipv6Addr::from(address.octets())).to_canonical()
 }

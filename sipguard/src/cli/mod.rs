@@ -7,6 +7,7 @@ mod check;
 mod exit;
 mod list;
 mod out;
+mod program_info;
 mod reload;
 mod run;
 mod stats;
@@ -55,6 +56,8 @@ enum Verb {
     Allow(allow::Args),
     List(list::Args),
     Status(status::Args),
+    #[command(hide = true)]
+    ProgramInfo(program_info::Args),
 }
 
 /// Does what the command line asks for.
@@ -80,6 +83,7 @@ fn dispatch(Args { socket, verb }: Args) -> Result<(), Failure> {
         Verb::Allow(args) => allow::run(args, &client(socket)),
         Verb::List(args) => list::run(&args, &client(socket)),
         Verb::Status(args) => status::run(&args, &client(socket)),
+        Verb::ProgramInfo(args) => program_info::run(&args),
     }
 }
 

@@ -13,7 +13,7 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 use nix::time::{ClockId, clock_gettime};
 use sipguard_common::abi::{
-    self, LIST_KEY_HEAD_BITS, ListEntry, ListKey, ListSizes, V4_PREFIX_BITS,
+    Address, LIST_KEY_HEAD_BITS, ListEntry, ListKey, ListSizes, V4_PREFIX_BITS,
 };
 
 pub(super) use sipguard_common::abi::Origin;
@@ -410,9 +410,9 @@ fn key(target: Target) -> (ListKey, u32) {
     let port = target.port.unwrap_or(0).to_be_bytes();
     let (address, bits) = match target.net {
         IpNet::V4(net) => {
-            (abi::v4(net.addr().octets()), V4_PREFIX_BITS + u32::from(net.prefix_len()))
+            (Address::v4(net.addr().octets()), V4_PREFIX_BITS + u32::from(net.prefix_len()))
         }
-        IpNet::V6(net) => (net.addr().octets(), u32::from(net.prefix_len())),
+        IpNet::V6(net) => (Address::from_octets(net.addr().octets()), u32::from(net.prefix_len())),
     };
     (ListKey::new(address, port), LIST_KEY_HEAD_BITS + bits)
 }
@@ -438,10 +438,13 @@ mod tests {
     fn keys_hold_port_and_mapped_address() {
         let of = |text: &str| key(text.parse().expect("a target"));
         let (v4, bits) = of("198.51.100.0/24:5060");
-        assert_eq!(v4.address, abi::v4([198, 51, 100, 0]));
-        assert_eq!((v4.port, bits), ([0x13, 0xc4], 64 + 96 + 24));
+        assert_eq!(v4.address, Address::v4([198, 51, 100, 0]));
+        assert_eq!((v4.port.to_ne_bytes(), bits), ([0x13, 0xc4, 0, 0, 0, 0, 0, 0], 64 + 96 + 24));
         let (v6, bits) = of("2001:db8::/32");
-        assert_eq!((v6.address[0], v6.address[1], v6.port, bits), (0x20, 0x01, [0, 0], 64 + 32));
+        assert_eq!(
+            (v6.address.octets()[..2].to_vec(), v6.port, bits),
+            (vec![0x20, 0x01], 0, 64 + 32)
+        );
     }
 
     #[test]

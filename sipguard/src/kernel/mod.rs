@@ -26,7 +26,7 @@ pub use self::{
     counters::InterfaceCounters,
     error::KernelError,
     lists::ListKind,
-    object::ProgramInfo,
+    object::{INSTRUCTION_BUDGET, ProgramInfo},
     test_run::{BenchKernel, TestKernel, Verdict},
 };
 use crate::policy::{Plan, Target};

@@ -43,6 +43,11 @@ pub(super) fn ingress_ref(ebpf: &Ebpf) -> Result<&Xdp, KernelError> {
     ebpf.program(INGRESS).ok_or_else(missing)?.try_into().map_err(|_| missing())
 }
 
+/// Instructions that the verifier may walk at most. The kernel's limit is a
+/// million; what grows past this has lost its shape, and loads slowly on the
+/// older verifiers, which prune less.
+pub const INSTRUCTION_BUDGET: u32 = 40_000;
+
 /// How large the loaded program is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProgramInfo {

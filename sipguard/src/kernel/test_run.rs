@@ -10,7 +10,7 @@ use aya::{
 };
 use ipnet::IpNet;
 use sipguard_common::{
-    abi::{Address, Judged, Source, source_key},
+    abi::{Address, Judged, Source},
     method::Method,
     rule::Rule,
 };
@@ -124,7 +124,7 @@ impl TestKernel {
         state: Source,
     ) -> Result<(), KernelError> {
         self.strangers
-            .insert(source_key(address, mask), state, 0)
+            .insert(address.source(mask), state, 0)
             .map_err(KernelError::map("setting a source's buckets"))
     }
 

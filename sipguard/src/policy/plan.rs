@@ -14,6 +14,7 @@ use serde::Serialize;
 use sipguard_common::{
     abi::{self, Keepalive, Policy},
     automaton::{self, FIELD_SLOTS, NO_ROOT},
+    bucket::Limit,
     method::{BUCKETS, Class},
 };
 
@@ -271,7 +272,7 @@ pub struct Plan {
 const _: () = {
     let head = 4 * size_of::<u32>()
         + 2 * size_of::<u64>()
-        + BUCKETS * size_of::<sipguard_common::bucket::Limit>()
+        + BUCKETS * size_of::<Limit>()
         + abi::KEEPALIVES * size_of::<Keepalive>()
         + 1024 * size_of::<u64>();
     let table = FIELD_SLOTS * size_of::<u32>()
@@ -307,6 +308,9 @@ impl Plan {
             for class in Class::ALL {
                 policy.limits[class as usize] = self.limits.stranger(class).limit();
             }
+        }
+        if policy.options == abi::options::PASS {
+            policy.limits[Class::Options as usize] = Limit::UNLIMITED;
         }
         policy.keepalives = Default::default();
         for (slot, bytes) in policy.keepalives.iter_mut().zip(&self.keepalives) {
@@ -391,10 +395,7 @@ fn keepalive(text: &[u8]) -> Keepalive {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sipguard_common::{
-        abi::{source_key, v4},
-        message::is_configured_keepalive,
-    };
+    use sipguard_common::{abi::Address, message::is_configured_keepalive};
 
     #[test]
     fn default_policy_protects_5060_and_matches_nothing() {
@@ -434,12 +435,13 @@ mod tests {
     fn source_mask_keeps_the_first_bits() {
         let address = [0xff; 16];
         for bits in 1..=128u8 {
-            let key = source_key(address, source_mask(bits));
+            let key = Address::from_octets(address).source(source_mask(bits)).octets();
             let ones: u32 = key.iter().map(|byte| byte.count_ones()).sum();
             assert_eq!(ones, u32::from(bits));
             assert_eq!(u128::from_be_bytes(key).leading_ones(), u32::from(bits));
         }
-        assert_eq!(source_key(v4([192, 0, 2, 1]), source_mask(1)), v4([192, 0, 2, 1]));
+        let v4 = Address::v4([192, 0, 2, 1]);
+        assert_eq!(v4.source(source_mask(1)), v4);
     }
 
     #[test]

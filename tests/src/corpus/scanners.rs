@@ -180,7 +180,7 @@ fn fraud() -> Vec<Case> {
             "fraud_sipcli",
             "A07",
             invite,
-            "sipcli",
+            "sipcli/",
             &call("900441632960000").agent("sipcli/v1.8").body("application/sdp", sdp()),
         ),
         dropped(

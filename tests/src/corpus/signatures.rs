@@ -55,7 +55,9 @@ const fn exact(case: &'static str, text: &'static str) -> DefaultSignature {
 pub const DEFAULT_SIGNATURES: &[DefaultSignature] = &[
     prefix("agent_friendly_scanner", "friendly-scanner"),
     prefix("agent_friendly_request", "friendly-request"),
-    prefix("agent_sipcli", "sipcli"),
+    exact("agent_sipcli", "sipcli"),
+    prefix("agent_sipcli_slash", "sipcli/"),
+    prefix("agent_sipcli_space", "sipcli "),
     prefix("agent_sipscan", "sipscan"),
     prefix("agent_sivus", "SIVuS"),
     prefix("agent_siparmyknife", "siparmyknife"),
@@ -106,7 +108,7 @@ pub(super) fn cases() -> Vec<Case> {
     cases.extend([
         hit("d05_friendly_scanner_title_case", "D05", "Friendly-Scanner", "friendly-scanner"),
         hit("d05_friendly_scanner_upper_case", "D05", "FRIENDLY-SCANNER", "friendly-scanner"),
-        hit("d05_sipcli_mixed_case", "D05", "SipCLI/v1.8", "sipcli"),
+        hit("d05_sipcli_mixed_case", "D05", "SipCLI/v1.8", "sipcli/"),
         hit("d05_sundayddr_mixed_case", "D05", "SundayDDR", "sundayddr"),
         hit("d05_pplsip_upper_case", "D05", "PPLSIP", "pplsip"),
         hit("d05_nmap_lower_case", "D05", "nmap nse", "Nmap NSE"),
@@ -115,7 +117,7 @@ pub(super) fn cases() -> Vec<Case> {
         hit("d05_vax_lower_case", "D05", "vaxsipuseragent/3.5", "VaxSIPUserAgent"),
         hit("friendly_scanner_with_version", "F04", "friendly-scanner/0.3.4", "friendly-scanner"),
         hit("friendly_scanner_and_more_letters", "F04", "friendly-scannerX", "friendly-scanner"),
-        hit("sipcli_with_version", "F04", "sipcli/v1.8", "sipcli"),
+        hit("sipcli_with_version", "F04", "sipcli/v1.8", "sipcli/"),
         hit("sivus_with_version", "F04", "SIVuS Scanner 1.09", "SIVuS"),
         hit("viproy_with_name", "F04", "Viproy Penetration Testing Kit", "Viproy"),
         hit("vaxsipuseragent_with_version", "F04", "VaxSIPUserAgent/3.1", "VaxSIPUserAgent"),
