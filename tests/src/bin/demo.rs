@@ -11,7 +11,7 @@ use std::{
     time::Instant,
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use comfy_table::{Table, presets};
 use signal_hook::{
     consts::{SIGHUP, SIGINT, SIGTERM},
@@ -56,26 +56,31 @@ enum What {
 }
 
 const GUESTS: &[Guest] = &[
-    Guest { name: "svmap", does: "scans with OPTIONS", what: What::Scan(Scan::Svmap) },
+    Guest { name: "svmap", does: "scans", what: What::Scan(Scan::Svmap) },
     Guest {
-        name: "svmap, renamed",
+        name: "svmap",
         does: "scans as \"Polycom\"",
         what: What::Scan(Scan::SvmapRenamed("PolycomVVX-VVX_411-UA/5.9.3")),
     },
-    Guest { name: "sipsak", does: "asks with OPTIONS", what: What::Scan(Scan::Sipsak) },
+    Guest { name: "sipsak", does: "probes", what: What::Scan(Scan::Sipsak) },
     Guest { name: "unknown phone", does: "registers", what: What::Phone(PHONE, Action::Register) },
-    Guest { name: "unknown phone", does: "makes a call", what: What::Phone(PHONE, Action::Call) },
+    Guest { name: "unknown phone", does: "calls", what: What::Phone(PHONE, Action::Call) },
     Guest {
         name: "trusted trunk",
-        does: "asks with OPTIONS as \"sipcli\"",
+        does: "probes as \"sipcli\"",
         what: What::Phone(TRUNK, Action::Keepalive),
     },
-    Guest { name: "trusted trunk", does: "makes a call", what: What::Phone(TRUNK, Action::Call) },
+    Guest {
+        name: "trusted trunk",
+        does: "calls as \"sipcli\"",
+        what: What::Phone(TRUNK, Action::Call),
+    },
 ];
 
 /// What became of a guest.
 struct Visit {
-    outcome: String,
+    /// Whether a scanner has found the server, or a phone was served.
+    success: bool,
     /// The requests of it that reached the server.
     reached: Vec<Seen>,
 }
@@ -95,6 +100,12 @@ fn main() -> ExitCode {
 
 fn demo() -> Result<()> {
     let started = Instant::now();
+    show()?;
+    println!("\nAll removed again, after {} s.", started.elapsed().as_secs());
+    Ok(())
+}
+
+fn show() -> Result<()> {
     let lab = Lab::new()?;
     tidy_up_when_told_to_stop(lab.folder())?;
     println!(
@@ -110,13 +121,12 @@ fn demo() -> Result<()> {
     let with = visit(&lab, &mut server)?;
 
     println!("\n{}", comparison(&without, &with));
-    println!("\nWhat sipguard has counted (`sipguard stats`):\n");
+    println!("\nWhat `sipguard stats` says, without the zeros, and why:\n");
     let stats = sipguard.command(&["stats"])?.success()?.text();
-    println!("{}", without_zeros(&stats));
+    println!("{}\n", without_zeros(&stats));
     explain(&sipguard)?;
     sipguard.stop()?.success()?;
-    println!("\nAll removed again, after {} s.", started.elapsed().as_secs());
-    Ok(())
+    judge(&without, &with)
 }
 
 /// Lets every guest do its thing, one after the other.
@@ -124,48 +134,62 @@ fn visit(lab: &Lab, server: &mut Server) -> Result<Vec<Visit>> {
     let mut visits = Vec::with_capacity(GUESTS.len());
     for guest in GUESTS {
         let before = server.seen()?.len();
-        let outcome = match &guest.what {
-            What::Scan(scan) => match scan.run(lab)? {
-                Some(_) => "found the server".to_owned(),
-                None => "found nothing".to_owned(),
-            },
+        let success = match &guest.what {
+            What::Scan(scan) => scan.run(lab)?.is_some(),
             What::Phone(phone, action) => match phone.does(*action, 1, lab) {
-                Ok(()) => "worked".to_owned(),
-                Err(_) => "FAILED".to_owned(),
+                Ok(()) => true,
+                Err(error) => {
+                    eprintln!("{error:#}");
+                    false
+                }
             },
         };
-        visits.push(Visit { outcome, reached: server.seen()?.split_off(before) });
+        visits.push(Visit { success, reached: server.seen()?.split_off(before) });
     }
     Ok(visits)
 }
 
+/// A demo that does not show what it is for has failed.
+fn judge(without: &[Visit], with: &[Visit]) -> Result<()> {
+    for ((guest, without), with) in GUESTS.iter().zip(without).zip(with) {
+        let is_scan = matches!(guest.what, What::Scan(_));
+        let as_expected =
+            without.success && with.success != is_scan && with.reached.is_empty() == is_scan;
+        ensure!(as_expected, "{} {}: not as it should be", guest.name, guest.does);
+    }
+    Ok(())
+}
+
 fn comparison(without: &[Visit], with: &[Visit]) -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
-    table.set_header([
-        "Who",
-        "does what",
-        "without sipguard",
-        "reached the server",
-        "with sipguard",
-        "reached the server",
-    ]);
+    table.load_style(presets::UTF8_FULL_CONDENSED);
+    let saw = "the server\nsaw";
+    table.set_header(["", "", "without\nsipguard", saw, "with\nsipguard", saw]);
     for ((guest, without), with) in GUESTS.iter().zip(without).zip(with) {
         table.add_row([
             guest.name,
             guest.does,
-            &without.outcome,
+            outcome(guest, without),
             &methods(&without.reached),
-            &with.outcome,
+            outcome(guest, with),
             &methods(&with.reached),
         ]);
     }
     table
 }
 
+fn outcome(guest: &Guest, visit: &Visit) -> &'static str {
+    match (&guest.what, visit.success) {
+        (What::Scan(_), true) => "finds it",
+        (What::Scan(_), false) => "finds nothing",
+        (What::Phone(..), true) => "works",
+        (What::Phone(..), false) => "FAILS",
+    }
+}
+
 fn methods(requests: &[Seen]) -> String {
     let methods: Vec<&str> = requests.iter().map(|seen| seen.method.as_str()).collect();
-    if methods.is_empty() { "nothing".to_owned() } else { methods.join(" ") }
+    if methods.is_empty() { "nothing".to_owned() } else { methods.join("\n") }
 }
 
 /// The table without the rules that nothing was counted under.
