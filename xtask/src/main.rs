@@ -32,6 +32,8 @@ enum Verb {
     Build,
     /// Set up, build, then run sipguard on an interface
     Run(verbs::run::Args),
+    /// Set up, build, then show a server without and with sipguard
+    Demo,
     /// Set up, build, then run every test
     Test(verbs::test::Args),
     /// Check format and lints, then run every test; skips are failures
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
         Verb::Setup => verbs::setup::run(&workspace),
         Verb::Build => verbs::build::run(&workspace),
         Verb::Run(args) => verbs::run::run(&workspace, &args),
+        Verb::Demo => verbs::demo::run(&workspace),
         Verb::Test(args) => verbs::test::run(&workspace, &args),
         Verb::Ci => verbs::ci::run(&workspace),
         Verb::Bounded(args) => bounded::run(&args),

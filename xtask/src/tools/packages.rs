@@ -51,9 +51,10 @@ pub(crate) const KERNEL_PROGRAM: &[Package] = &[
     Package::new("libxml2-dev", "/usr/include/libxml2/libxml/parser.h", "XML in LLVM"),
 ];
 
-/// For `test` and `ci`.
+/// For `test`, `ci` and `demo`.
 pub(crate) const TESTS: &[Package] = &[
     Package::new("iproute2", "/sbin/ip", "network namespaces of the tests"),
+    Package::new("curl", "/usr/bin/curl", "asking the control socket by hand"),
     Package::new("procps", "/usr/bin/pgrep", "watching processes in the tests"),
     Package::new("tcpdump", "/usr/bin/tcpdump", "seeing what reached the server"),
     Package::new("sipsak", "/usr/bin/sipsak", "a scanner, and a prober of trunks"),
