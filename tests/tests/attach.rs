@@ -189,7 +189,7 @@ fn every_packet_is_counted_once() -> Result<()> {
         "counted {}, received {}: {}",
         sum - sum_before,
         frames - frames_before,
-        sipguard.stats()?.0
+        sipguard.stats()?
     );
     Ok(())
 }
@@ -213,9 +213,9 @@ fn two_interfaces_count_by_themselves() -> Result<()> {
         }
     }
     let stats = sipguard.stats()?;
-    ensure!(stats.packets_at("options", WAN)? == 3, "{}", stats.0);
-    ensure!(stats.packets_at("options", SECOND_WAN)? == 5, "{}", stats.0);
-    ensure!(stats.packets("options")? == 8, "{}", stats.0);
+    ensure!(stats.packets_at("options", WAN)? == 3, "{stats}");
+    ensure!(stats.packets_at("options", SECOND_WAN)? == 5, "{stats}");
+    ensure!(stats.packets("options")? == 8, "{stats}");
 
     sipguard.stop()?.success()?;
     ensure!(lab.xdp_program(WAN)?.is_none() && lab.xdp_program(SECOND_WAN)?.is_none());

@@ -44,7 +44,7 @@ fn an_unknown_phone_registers_and_calls() -> Result<()> {
 
     ensure!(methods_of(&mut server, STRANGER)? == REGISTRATION_AND_CALL);
     let stats = sipguard.stats()?;
-    ensure!(stats.packets("stranger")? == 5, "{}", stats.0);
+    ensure!(stats.packets("stranger")? == 5, "{stats}");
     nothing_dropped(&stats)
 }
 
@@ -68,6 +68,6 @@ fn a_trusted_trunk_may_call_itself_sipcli() -> Result<()> {
     ensure!(first == REGISTRATION_AND_CALL);
     ensure!(probes.len() == 30 && probes.iter().all(|method| method == "OPTIONS"), "{probes:?}");
     let stats = sipguard.stats()?;
-    ensure!(stats.packets("trusted")? == 35, "{}", stats.0);
+    ensure!(stats.packets("trusted")? == 35, "{stats}");
     nothing_dropped(&stats)
 }

@@ -60,7 +60,7 @@ fn a_block_holds_within_a_second_and_ends_in_time() -> Result<()> {
     let arrived = u64::try_from(listener.from(STRANGER)?.len())?;
     let stats = sipguard.stats()?;
     println!("blocked for {:?}: {} of {sent} dropped", back - asked, sent - arrived);
-    ensure!(stats.packets("blocked")? == sent - arrived, "{sent}, {arrived}: {}", stats.0);
+    ensure!(stats.packets("blocked")? == sent - arrived, "{sent}, {arrived}: {stats}");
 
     wait::until("the end of the entry", PATIENCE, || {
         let listed = sipguard.json(&["list", "blocked", "--json"])?;

@@ -33,8 +33,8 @@ fn is_blinded(scan: Scan<'_>, tool: Tool, rule: &str) -> Result<()> {
     ensure!(seen.is_empty(), "{seen:?} has reached the server");
 
     let stats = sipguard.stats()?;
-    ensure!(stats.packets(rule)? > 0, "not dropped by {rule}: {}", stats.0);
-    ensure!(stats.packets("stranger")? == 0, "something has passed: {}", stats.0);
+    ensure!(stats.packets(rule)? > 0, "not dropped by {rule}: {stats}");
+    ensure!(stats.packets("stranger")? == 0, "something has passed: {stats}");
     Ok(())
 }
 

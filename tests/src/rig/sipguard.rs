@@ -2,6 +2,7 @@
 
 use std::{
     ffi::OsStr,
+    fmt,
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
@@ -153,6 +154,21 @@ impl<'a> Sipguard<'a> {
 #[derive(Clone, Debug)]
 pub struct Stats(pub Value);
 
+impl fmt::Display for Stats {
+    /// The rules that something was counted under.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rules = self.0["rules"].as_array().map(Vec::as_slice).unwrap_or_default();
+        for rule in rules.iter().filter(|rule| rule["packets"] != 0) {
+            write!(
+                f,
+                "{}: {} packets, {}; ",
+                rule["rule"], rule["packets"], rule["per_interface"]
+            )?;
+        }
+        Ok(())
+    }
+}
+
 impl Stats {
     /// Packets counted under a rule.
     ///
@@ -160,7 +176,7 @@ impl Stats {
     /// Where there is no such rule.
     pub fn packets(&self, rule: &str) -> Result<u64> {
         let found = self.rules()?.iter().find(|one| one["rule"] == rule);
-        let found = found.with_context(|| format!("no rule {rule} in {}", self.0))?;
+        let found = found.with_context(|| format!("no rule {rule} in {self}"))?;
         found["packets"].as_u64().context("packets is no number")
     }
 
@@ -173,7 +189,7 @@ impl Stats {
         let found = self.rules()?.iter().find(|one| of(one, "rule", rule));
         let all = found.and_then(|one| one["per_interface"].as_array());
         let one = all.and_then(|all| all.iter().find(|one| of(one, "name", interface)));
-        let one = one.with_context(|| format!("no {rule} at {interface} in {}", self.0))?;
+        let one = one.with_context(|| format!("no {rule} at {interface} in {self}"))?;
         one["packets"].as_u64().context("packets is no number")
     }
 

@@ -13,6 +13,7 @@ use std::{
 };
 
 use anyhow::{Result, anyhow};
+use nix::sys::socket::{setsockopt, sockopt::RcvBufForce};
 
 use super::{
     lab::{Lab, TRUSTED, sip},
@@ -21,6 +22,10 @@ use super::{
 
 /// How long a receiver sleeps at most before it looks whether to stop.
 const NAP: Duration = Duration::from_millis(20);
+
+/// Bytes of a receiver's buffer: seconds of what tests send, for a machine that
+/// is busy with something else.
+const ROOM: usize = 16 << 20;
 
 /// How long what was sent may be under way.
 const UNDER_WAY: Duration = Duration::from_secs(5);
@@ -76,6 +81,7 @@ impl Listener {
         let socket = lab.server().enter(|| {
             let socket = UdpSocket::bind(sip(address))?;
             socket.set_read_timeout(Some(NAP))?;
+            setsockopt(&socket, RcvBufForce, &ROOM)?;
             Ok(socket)
         })?;
         let marker = sender(lab, TRUSTED)?;
