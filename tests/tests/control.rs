@@ -268,6 +268,8 @@ fn nothing_unprintable_reaches_a_terminal() -> Result<()> {
         Ok(())
     };
     show(&["block", &target, "--reason", EVIL])?;
+    show(&["block", &format!("{target}{EVIL}")])?;
+    show(&[EVIL])?;
     show(&["list"])?;
     show(&["list", "--json"])?;
     show(&["stats"])?;

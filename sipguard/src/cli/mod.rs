@@ -20,7 +20,10 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
-use self::{exit::Failure, out::say};
+use self::{
+    exit::{Exit, Failure},
+    out::say,
+};
 use crate::{api::client::Client, daemon::DEFAULT_SOCKET};
 
 const EXIT_CODES: &str = "\
@@ -63,8 +66,16 @@ enum Verb {
 /// Does what the command line asks for.
 #[must_use]
 pub fn main() -> ExitCode {
-    // Prints usage errors and help by itself, and exits with 2 or 0.
-    let args = Args::parse();
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        // It quotes what was typed, or pasted.
+        Err(error) if error.use_stderr() => {
+            say(error.to_string().trim_end());
+            return ExitCode::from(u8::from(Exit::Usage));
+        }
+        // Help and version, which it prints.
+        Err(help) => help.exit(),
+    };
     match dispatch(args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => tell(&failure),
