@@ -181,7 +181,7 @@ fn known_keys(file: &str, head: &str) -> Vec<String> {
         let text = if name == file { text.as_str() } else { "" };
         fs::write(dir.path().join(name), text).expect("a file");
     }
-    let found = policy::load(dir.path()).err().expect("an error");
+    let found = policy::load(dir.path()).expect_err("an error");
     let list =
         found.0.iter().find_map(|finding| finding.help.strip_prefix("what can stand here: "));
     let list = list.unwrap_or_else(|| panic!("no list of keys: {found}"));
