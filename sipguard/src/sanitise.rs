@@ -40,6 +40,24 @@ pub fn sanitise_lines(text: &str, max: usize) -> String {
     out
 }
 
+/// JSON text as it can be shown: the same characters as `\uXXXX`, which means
+/// the same to whoever reads the JSON (RFC 8259 section 7). They stand nowhere
+/// else than within its strings; the line feeds between are layout.
+#[must_use]
+pub fn sanitise_json(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c == '\n' || !is_unsafe(c) {
+            out.push(c);
+            continue;
+        }
+        for unit in c.encode_utf16(&mut [0; 2]) {
+            let _ = write!(out, "\\u{unit:04x}");
+        }
+    }
+    out
+}
+
 /// Characters that act on a terminal or hide instead of being shown.
 fn is_unsafe(c: char) -> bool {
     c.is_control()
@@ -82,6 +100,15 @@ mod tests {
         assert_eq!(sanitise("\u{202e}kcolb\u{2066}", 100), "\\u{202e}kcolb\\u{2066}");
         assert_eq!(sanitise("a\u{200b}b\u{feff}\u{2028}", 100), "a\\u{200b}b\\u{feff}\\u{2028}");
         assert_eq!(sanitise("\u{e0041}", 100), "\\u{e0041}");
+    }
+
+    #[test]
+    fn json_means_the_same_and_acts_on_nothing() {
+        let text = "\u{1b}]0;t\u{7}\u{9b}2J\u{7f}\u{202e}\u{e0041} Ärger \"q\"\n";
+        let json = serde_json::to_string_pretty(&[text]).unwrap();
+        let shown = sanitise_json(&json);
+        assert!(shown.chars().all(|c| c == '\n' || !is_unsafe(c)), "{shown:?}");
+        assert_eq!(serde_json::from_str::<[String; 1]>(&shown).unwrap(), [text]);
     }
 
     #[test]

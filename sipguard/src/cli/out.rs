@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::exit::Failure;
-use crate::sanitise::sanitise_lines;
+use crate::sanitise::{sanitise_json, sanitise_lines};
 
 /// Characters of words that are shown: diagnostics of a whole configuration
 /// are the longest.
@@ -20,7 +20,12 @@ pub(super) fn print(text: &str) -> Result<(), Failure> {
 
 /// Writes data as JSON for people and programs.
 pub(super) fn print_json(data: &impl Serialize) -> Result<(), Failure> {
-    print(&serde_json::to_string_pretty(data)?)
+    print(&sanitise_json(&serde_json::to_string_pretty(data)?))
+}
+
+/// Writes data as JSON on one line, for programs that follow.
+pub(super) fn print_json_line(data: &impl Serialize) -> Result<(), Failure> {
+    print(&sanitise_json(&serde_json::to_string(data)?))
 }
 
 /// Writes words to stderr, sanitised, for they may quote what came from

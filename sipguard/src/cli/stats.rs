@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     exit::Failure,
-    out::{print, print_json},
+    out::{print, print_json, print_json_line},
     table::{self, table},
 };
 use crate::api::{
@@ -62,7 +62,7 @@ fn watch(args: &Args, period: Duration, client: &Client) -> Result<(), Failure> 
     loop {
         let (now, stats) = (Instant::now(), client.stats()?);
         if args.json {
-            print(&serde_json::to_string(&stats)?)?;
+            print_json_line(&stats)?;
         } else {
             let before = last.as_ref().map(|(then, stats)| (now - *then, stats));
             print(&format!("{clear}{}\n", view(&stats, before)))?;

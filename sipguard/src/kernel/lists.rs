@@ -13,10 +13,8 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 use nix::time::{ClockId, clock_gettime};
 use sipguard_common::abi::{
-    Address, LIST_KEY_HEAD_BITS, ListEntry, ListKey, ListSizes, V4_PREFIX_BITS,
+    Address, LIST_KEY_HEAD_BITS, ListEntry, ListKey, ListSizes, Origin, V4_PREFIX_BITS,
 };
-
-pub(super) use sipguard_common::abi::Origin;
 
 use super::{ArrayMap, KernelError, error::map_io, typed};
 use crate::policy::{Plan, Target};
@@ -349,7 +347,6 @@ impl Lists {
         &mut self,
         kind: ListKind,
         target: Target,
-        _origin: Origin,
         expires: Option<Duration>,
     ) -> Result<(), KernelError> {
         let expires_ns = expires.map_or(0, |expires| {
@@ -388,12 +385,7 @@ impl Lists {
     }
 
     /// Removes one entry of the operator.
-    pub(super) fn delete(
-        &mut self,
-        kind: ListKind,
-        target: Target,
-        _origin: Origin,
-    ) -> Result<(), KernelError> {
+    pub(super) fn delete(&mut self, kind: ListKind, target: Target) -> Result<(), KernelError> {
         let list = self.list(kind);
         list.operator.remove(&target);
         list.sync(target)?;

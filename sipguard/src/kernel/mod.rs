@@ -15,12 +15,7 @@ use std::time::Duration;
 use aya::{Ebpf, maps::MapData, programs::Xdp};
 use ipnet::IpNet;
 
-use self::{
-    attach::Attachments,
-    counters::CounterMaps,
-    lists::{Lists, Origin},
-    policy::PolicyMap,
-};
+use self::{attach::Attachments, counters::CounterMaps, lists::Lists, policy::PolicyMap};
 pub use self::{
     attach::{Attached, AttachedMode},
     counters::InterfaceCounters,
@@ -111,7 +106,7 @@ impl Kernel {
     /// # Errors
     /// Where the list is full or the kernel refuses.
     pub fn block(&mut self, net: IpNet, expires: Option<Duration>) -> Result<(), KernelError> {
-        self.lists.insert(ListKind::Blocked, Target { net, port: None }, Origin::Operator, expires)
+        self.lists.insert(ListKind::Blocked, Target { net, port: None }, expires)
     }
 
     /// Takes the operator's block away; an entry of the plan stays.
@@ -119,7 +114,7 @@ impl Kernel {
     /// # Errors
     /// Where the kernel refuses.
     pub fn unblock(&mut self, net: IpNet) -> Result<(), KernelError> {
-        self.lists.delete(ListKind::Blocked, Target { net, port: None }, Origin::Operator)
+        self.lists.delete(ListKind::Blocked, Target { net, port: None })
     }
 
     /// Trusts a target for the operator, until `expires` from now.
@@ -127,7 +122,7 @@ impl Kernel {
     /// # Errors
     /// Where the list is full or the kernel refuses.
     pub fn allow(&mut self, target: Target, expires: Option<Duration>) -> Result<(), KernelError> {
-        self.lists.insert(ListKind::Trusted, target, Origin::Operator, expires)
+        self.lists.insert(ListKind::Trusted, target, expires)
     }
 
     /// Takes the operator's trust away; an entry of the plan stays.
@@ -135,7 +130,7 @@ impl Kernel {
     /// # Errors
     /// Where the kernel refuses.
     pub fn disallow(&mut self, target: &Target) -> Result<(), KernelError> {
-        self.lists.delete(ListKind::Trusted, *target, Origin::Operator)
+        self.lists.delete(ListKind::Trusted, *target)
     }
 
     /// What was counted so far, by interface, summed over CPUs. The first is

@@ -221,8 +221,18 @@ impl Lab {
     /// # Errors
     /// Where `ip` fails.
     pub fn received(&self, interface: &str) -> Result<u64> {
-        let link = self.link(interface)?;
+        let link = link(&self.server, interface)?;
         link["stats64"]["rx"]["packets"].as_u64().with_context(|| format!("no counter in {link}"))
+    }
+
+    /// Frames that the first wire has lost on their way to the server, before
+    /// any XDP program saw them.
+    ///
+    /// # Errors
+    /// Where `ip` fails.
+    pub fn lost(&self) -> Result<u64> {
+        let link = link(&self.outside, FIRST.far)?;
+        link["stats64"]["tx"]["dropped"].as_u64().with_context(|| format!("no counter in {link}"))
     }
 
     /// The id of the XDP program at an interface of the server, if there is one.
@@ -230,7 +240,7 @@ impl Lab {
     /// # Errors
     /// Where `ip` fails.
     pub fn xdp_program(&self, interface: &str) -> Result<Option<u64>> {
-        Ok(self.link(interface)?["xdp"]["prog"]["id"].as_u64())
+        Ok(link(&self.server, interface)?["xdp"]["prog"]["id"].as_u64())
     }
 
     /// Whether an XDP program runs in the driver of an interface of the server,
@@ -239,14 +249,7 @@ impl Lab {
     /// # Errors
     /// Where `ip` fails.
     pub fn has_native_xdp(&self, interface: &str) -> Result<bool> {
-        Ok(self.link(interface)?["xdp"]["mode"] == XDP_ATTACHED_DRV)
-    }
-
-    fn link(&self, interface: &str) -> Result<Value> {
-        let answer = ip(&self.server, &["-json", "-statistics", "link", "show", "dev", interface])?;
-        let mut links: Value = serde_json::from_slice(&answer.stdout).context("what ip says")?;
-        ensure!(links[0].is_object(), "no link in {links}");
-        Ok(links[0].take())
+        Ok(link(&self.server, interface)?["xdp"]["mode"] == XDP_ATTACHED_DRV)
     }
 }
 
@@ -260,6 +263,13 @@ fn ip(namespace: &Namespace, arguments: &[&str]) -> Result<Finished> {
     process::run(namespace.command(Tool::Ip.path()?)?.args(arguments), IP_LIMIT)?
         .success()
         .with_context(|| format!("ip {}", arguments.join(" ")))
+}
+
+fn link(namespace: &Namespace, interface: &str) -> Result<Value> {
+    let answer = ip(namespace, &["-json", "-statistics", "link", "show", "dev", interface])?;
+    let mut links: Value = serde_json::from_slice(&answer.stdout).context("what ip says")?;
+    ensure!(links[0].is_object(), "no link in {links}");
+    Ok(links[0].take())
 }
 
 /// Lets sources come in at either interface, and keeps the kernel from sending

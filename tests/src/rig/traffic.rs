@@ -27,6 +27,9 @@ const NAP: Duration = Duration::from_millis(20);
 /// is busy with something else.
 const ROOM: usize = 16 << 20;
 
+/// As many a second as this machine can send.
+pub const FLOOD: u32 = u32::MAX;
+
 /// How long what was sent may be under way.
 const UNDER_WAY: Duration = Duration::from_secs(5);
 
@@ -177,7 +180,7 @@ pub struct Flow {
 
 impl Flow {
     /// Sends what `datagram` makes of each number, from 1 on, `per_second` times
-    /// a second.
+    /// a second, or somewhat less often.
     ///
     /// # Errors
     /// Where the kernel refuses.

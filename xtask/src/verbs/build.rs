@@ -1,11 +1,18 @@
 //! `build`: the kernel program, then the release binary with it inside.
 
-use std::{ffi::OsString, fs, path::Path, process::ExitCode};
+use std::{
+    borrow::Cow,
+    ffi::OsString,
+    fs,
+    path::Path,
+    process::{Command, ExitCode},
+};
 
 use anyhow::{Context as _, Result, ensure};
 
 use crate::{
     cargo, process,
+    root::Root,
     tools::{linker, toolchain::Toolchain},
     verbs::setup,
     workspace::Workspace,
@@ -46,7 +53,32 @@ pub(crate) fn build(workspace: &Workspace) -> Result<()> {
     println!("kernel program: {} ({size} bytes)", workspace.display(&workspace.object()));
     sipguard(workspace)?;
     println!("sipguard: {}", workspace.display(&workspace.sipguard()));
+    print_sizes(workspace)
+}
+
+/// What the verifier says of the kernel program. Asking it takes root, which
+/// a build alone is not worth asking for: the tests hold the budget.
+fn print_sizes(workspace: &Workspace) -> Result<()> {
+    if !matches!(Root::find(), Some(Root::Already)) {
+        println!("verifier: not asked, that takes root; `cargo xtask test` holds the budget");
+        return Ok(());
+    }
+    let info = Command::new(workspace.sipguard())
+        .arg("program-info")
+        .output()
+        .context("cannot start sipguard")?;
+    // Without the rights to load it, as in a container, there is nothing to
+    // measure; over the budget is an error.
+    print!("verifier: {}{}", text(&info.stdout), text(&info.stderr));
+    ensure!(
+        info.status.success() || info.stdout.is_empty(),
+        "the kernel program is over its budget"
+    );
     Ok(())
+}
+
+fn text(bytes: &[u8]) -> Cow<'_, str> {
+    String::from_utf8_lossy(bytes)
 }
 
 /// The size in bytes of the object that it builds.

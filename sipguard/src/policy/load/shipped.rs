@@ -130,7 +130,6 @@ fn known_scanners_match() {
         "VaxUserAgent",
     ];
     let exact = [
-        "sipcli",
         "sundayddr",
         "pplsip",
         "sipptk",
@@ -178,10 +177,12 @@ fn known_scanners_match() {
         assert_eq!(matches(&plan, &format!("{text} phone")), None);
         assert_eq!(matches(&plan, &format!("a {text}")), None);
     }
+    check(Match::Exact, "sipcli", "sipcli".to_owned());
+    check(Match::Prefix, "sipcli ", "sipcli v1.8".to_owned());
     check(Match::Contains, "sipvicious", "the sipvicious suite".to_owned());
     // It begins with the letters of sipcli, and is a phone's.
     assert_eq!(matches(&plan, "SipClient 2.1"), None);
-    assert_eq!(plan.signatures.len(), prefix.len() + exact.len() + 1);
+    assert_eq!(plan.signatures.len(), prefix.len() + exact.len() + 3);
 }
 
 /// L33: User-Agents that must pass.
