@@ -18,7 +18,7 @@ mod unblock;
 
 use std::{path::PathBuf, process::ExitCode};
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use self::{
     exit::{Exit, Failure},
@@ -61,6 +61,12 @@ enum Verb {
     Status(status::Args),
     #[command(hide = true)]
     ProgramInfo(program_info::Args),
+}
+
+/// The whole command line, for whatever describes it.
+#[must_use]
+pub fn command() -> clap::Command {
+    Args::command()
 }
 
 /// Does what the command line asks for.

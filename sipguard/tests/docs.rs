@@ -1,0 +1,328 @@
+//! docs/reference.md against the code: what has a name or a number stands
+//! there, and what stands there exists.
+
+use std::{collections::BTreeSet, fs, path::PathBuf};
+
+use clap::{Arg, Command};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+use sipguard::{api::wire, cli, daemon, policy};
+use sipguard_common::{
+    abi::{INTERFACE_SLOTS, KEEPALIVES},
+    automaton::MAX_SIGNATURES,
+    frame::MAX_EXTENSIONS,
+    method::{Class, Method},
+    rule::Rule,
+    scan::{MAX_HITS, PAYLOAD_MAX},
+};
+
+/// The hidden verb, for those who build sipguard.
+const UNDOCUMENTED: &str = "program-info";
+
+fn read(path: &str) -> String {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// What stands under a heading of the reference, up to the next one.
+fn section(heading: &str) -> String {
+    let text = read("docs/reference.md");
+    let mut lines = text.lines().skip_while(|line| *line != heading);
+    assert!(lines.next().is_some(), "docs/reference.md has no `{heading}`");
+    lines.take_while(|line| !line.starts_with('#')).collect::<Vec<_>>().join("\n")
+}
+
+/// The rows of the table whose first column is called `first`.
+fn table(text: &str, first: &str) -> Vec<Vec<String>> {
+    let head = format!("| {first} |");
+    let lines = text.lines().skip_while(|line| !line.starts_with(&head));
+    let rows: Vec<_> = lines.skip(2).take_while(|line| line.starts_with('|')).map(cells).collect();
+    assert!(!rows.is_empty(), "there is no table `{head}`");
+    rows
+}
+
+fn cells(row: &str) -> Vec<String> {
+    let inner = row.strip_prefix('|').unwrap_or(row);
+    let inner = inner.strip_suffix('|').unwrap_or(inner);
+    inner.split('|').map(|cell| cell.trim().to_owned()).collect()
+}
+
+/// Names behind `--`.
+fn long_options(text: &str) -> BTreeSet<String> {
+    text.split(|c: char| !c.is_ascii_alphanumeric() && c != '-')
+        .filter_map(|word| word.strip_prefix("--"))
+        .filter(|name| name.starts_with(|c: char| c.is_ascii_lowercase()))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// The command with everything that clap adds by itself.
+fn command() -> Command {
+    let mut command = cli::command();
+    command.build();
+    command
+}
+
+fn verbs(command: &Command) -> Vec<&Command> {
+    command.get_subcommands().filter(|verb| verb.get_name() != UNDOCUMENTED).collect()
+}
+
+/// Arguments that only this verb has.
+fn own_arguments(verb: &Command) -> Vec<&Arg> {
+    let is_global =
+        |arg: &Arg| arg.is_global_set() || matches!(arg.get_id().as_str(), "help" | "version");
+    verb.get_arguments().filter(|arg| !is_global(arg)).collect()
+}
+
+fn names(args: &[&Arg]) -> BTreeSet<String> {
+    args.iter().filter_map(|arg| arg.get_long()).map(str::to_owned).collect()
+}
+
+#[test]
+fn rules_are_the_table_of_rules() {
+    let documented = table(&section("## Rules"), "Number");
+    for (row, rule) in documented.iter().zip(Rule::ALL) {
+        let (number, name) = (rule.number().to_string(), format!("`{}`", rule.name()));
+        assert_eq!(*row, [&number, &name, rule.verdict().name(), rule.help()]);
+    }
+    assert_eq!(documented.len(), Rule::ALL.len());
+}
+
+#[test]
+fn classes_have_their_methods() {
+    let documented = table(&section("## Rules"), "Class");
+    let class = |row: &[String]| row[0].trim_matches('`').to_owned();
+    let classes: Vec<String> = documented.iter().map(|row| class(row)).collect();
+    assert_eq!(classes, Class::ALL.map(Class::name));
+    for method in Method::ALL.into_iter().filter(|method| *method != Method::Unknown) {
+        let holders: Vec<String> = documented
+            .iter()
+            .filter(|row| row[1].split(", ").any(|name| name == method.name()))
+            .map(|row| class(row))
+            .collect();
+        assert_eq!(holders, [method.class().name()], "{}", method.name());
+    }
+}
+
+#[test]
+fn verbs_are_documented_and_exist() {
+    let command = command();
+    let expected: BTreeSet<&str> = verbs(&command).iter().map(|verb| verb.get_name()).collect();
+    let text = read("docs/reference.md");
+    let documented: BTreeSet<&str> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("### `sipguard ")?.strip_suffix('`'))
+        .collect();
+    assert_eq!(documented, expected);
+}
+
+#[test]
+fn verbs_have_their_options() {
+    let command = command();
+    for verb in verbs(&command) {
+        let name = verb.get_name();
+        let args = own_arguments(verb);
+        let rows = table(&section(&format!("### `sipguard {name}`")), "Option");
+        let documented: BTreeSet<String> =
+            rows.iter().flat_map(|row| long_options(&row[0])).collect();
+        assert_eq!(documented, names(&args), "sipguard {name}");
+
+        let positional = args.iter().filter(|arg| arg.is_positional()).count();
+        let without_dashes = rows.iter().filter(|row| !row[0].contains("--")).count();
+        assert_eq!(without_dashes, positional, "arguments of sipguard {name}");
+
+        let choices = args.iter().filter(|arg| arg.get_action().takes_values());
+        for choice in choices.flat_map(|arg| arg.get_possible_values()) {
+            let end = format!("{}`", choice.get_name());
+            assert!(rows.iter().any(|row| row[0].contains(&end)), "sipguard {name}: {end}");
+        }
+    }
+}
+
+#[test]
+fn options_of_every_verb_are_documented() {
+    let command = command();
+    let rows = table(&section("## Verbs"), "Option of every verb");
+    let documented: BTreeSet<String> = rows.iter().flat_map(|row| long_options(&row[0])).collect();
+    assert_eq!(documented, names(&command.get_arguments().collect::<Vec<_>>()));
+}
+
+#[test]
+fn environment_variables_are_those_of_the_command_line() {
+    let command = command();
+    let expected: BTreeSet<String> = verbs(&command)
+        .into_iter()
+        .chain([&command])
+        .flat_map(Command::get_arguments)
+        .filter_map(|arg| Some(format!("`{}`", arg.get_env()?.to_str()?)))
+        .collect();
+    let rows = table(&section("## Environment variables"), "Variable");
+    let documented: BTreeSet<String> = rows.iter().map(|row| row[0].clone()).collect();
+    assert_eq!(documented, expected);
+}
+
+#[test]
+fn exit_codes_are_those_of_the_long_help() {
+    let help = command().render_long_help().to_string();
+    let (_, codes) = help.split_once("Exit codes:").expect("exit codes in the long help");
+    let expected: Vec<[String; 2]> = codes
+        .lines()
+        .filter_map(|line| line.trim().split_once(' '))
+        .map(|(code, meaning)| [code, meaning.trim()].map(str::to_owned))
+        .collect();
+    assert_eq!(table(&section("## Exit codes"), "Code"), expected);
+}
+
+/// Where an unknown key is refused, all that are known are listed.
+fn known_keys(file: &str, head: &str) -> Vec<String> {
+    let dir = tempfile::tempdir().expect("a directory");
+    for name in policy::FILES {
+        let text = format!("{head}\nzzzzzzzzzzzzzzzz = 1\n");
+        let text = if name == file { text.as_str() } else { "" };
+        fs::write(dir.path().join(name), text).expect("a file");
+    }
+    let found = policy::load(dir.path()).expect_err("an error");
+    let list =
+        found.0.iter().find_map(|finding| finding.help.strip_prefix("what can stand here: "));
+    let list = list.unwrap_or_else(|| panic!("no list of keys: {found}"));
+    list.split(", ").map(str::to_owned).collect()
+}
+
+/// Whether a key stands in the file, or in an example among its comments.
+fn is_written(manual: &str, key: &str) -> bool {
+    manual.lines().any(|line| {
+        let line = line.strip_prefix('#').unwrap_or(line);
+        line.strip_prefix(key).is_some_and(|rest| rest.starts_with(" = "))
+    })
+}
+
+#[test]
+fn configuration_files_are_listed_and_hold_every_key() {
+    let configuration = section("## Configuration");
+    let rows = table(&configuration, "File");
+    let files: Vec<&String> = rows.iter().map(|row| &row[0]).collect();
+    assert_eq!(files, policy::FILES.map(|name| format!("[{name}](../config/{name})")).each_ref());
+
+    for (file, row) in policy::FILES.into_iter().zip(&rows) {
+        let manual = read(&format!("config/{file}"));
+        for name in known_keys(file, "") {
+            let head =
+                if file == policy::SETTINGS { format!("[{name}]") } else { format!("[[{name}]]") };
+            assert!(row[2].contains(&format!("`{head}`")), "{file}: {head}");
+            for key in known_keys(file, &head) {
+                let is_section = manual.contains(&format!("\n[{name}.{key}]\n"));
+                assert!(is_section || is_written(&manual, &key), "{file}: {head} {key}");
+            }
+        }
+    }
+    let manual = read("config/sipguard.toml");
+    for key in known_keys(policy::SETTINGS, "[limits.stranger]") {
+        assert!(is_written(&manual, &key), "limits.stranger.{key}");
+    }
+}
+
+#[test]
+fn routes_are_those_of_the_router() {
+    let router = read("sipguard/src/api/server.rs");
+    let expected: BTreeSet<String> = router
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix(".route(\"")?.split_once("\", "))
+        .filter_map(|(path, method)| Some((path, method.split_once('(')?.0)))
+        .map(|(path, method)| format!("{} {}", method.to_uppercase(), path.replace("{*", "{")))
+        .collect();
+    assert!(!expected.is_empty());
+    let rows = table(&section("## Control API"), "Request");
+    let documented: BTreeSet<String> = rows
+        .iter()
+        .filter_map(|row| row[0].trim_matches('`').split('?').next())
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(documented, expected);
+}
+
+/// The example under a heading, read as `T`. It comes out as it went in: no
+/// field is missing, none is made up.
+fn example<T: Serialize + DeserializeOwned>(heading: &str) -> T {
+    let text = section(heading);
+    let (_, json) = text.split_once("```json\n").expect("an example");
+    let (json, _) = json.split_once("```").expect("the end of the example");
+    let written: Value = serde_json::from_str(json).expect(heading);
+    let read: T = serde_json::from_value(written.clone()).expect(heading);
+    assert_eq!(serde_json::to_value(&read).expect(heading), written, "{heading}");
+    read
+}
+
+fn keys(value: &Value) -> BTreeSet<&str> {
+    value.as_object().into_iter().flatten().map(|(key, _)| key.as_str()).collect()
+}
+
+#[test]
+fn examples_of_json_are_what_the_socket_speaks() {
+    let status: wire::Status = example("### Status");
+    assert_eq!(status.version, env!("CARGO_PKG_VERSION"));
+    let stats: wire::Stats = example("### Stats");
+    for count in &stats.rules {
+        let rule = Rule::ALL.iter().find(|rule| rule.name() == count.rule).expect("a rule");
+        assert_eq!(count.verdict, rule.verdict().name());
+    }
+    example::<wire::Lists>("### Lists");
+    example::<wire::Entry>("### Entry");
+    example::<wire::Added>("### Added");
+    example::<wire::Removed>("### Removed");
+    example::<wire::Failure>("### Failure");
+
+    let reloaded: wire::Reloaded = example("### Reloaded");
+    let changes = serde_json::to_value(policy::Changes::default()).expect("JSON");
+    assert_eq!(keys(&reloaded.changes), keys(&changes));
+    for key in keys(&changes) {
+        assert_eq!(keys(&reloaded.changes[key]), keys(&changes[key]), "{key}");
+    }
+}
+
+#[test]
+fn capacities_are_those_of_the_code() {
+    let rows = table(&section("## Capacities"), "What");
+    for (what, number) in [
+        ("interfaces", INTERFACE_SLOTS - 1),
+        ("entries of trusted.toml", policy::MAX_TRUSTED),
+        ("entries of blacklist.toml", policy::MAX_BLOCKED),
+        ("protected destinations", policy::MAX_PROTECTED),
+        ("configured keepalives", KEEPALIVES),
+        ("enabled signatures", MAX_SIGNATURES),
+        ("bytes of a UDP payload", PAYLOAD_MAX as usize),
+        ("User-Agent headers", MAX_HITS as usize),
+        ("IPv6 extension headers", MAX_EXTENSIONS as usize),
+        ("MiB of a configuration file", (policy::MAX_FILE_BYTES >> 20) as usize),
+    ] {
+        let row = rows.iter().find(|row| row[0].starts_with(what));
+        let documented = row.map(|row| row[1].replace(',', ""));
+        assert_eq!(documented, Some(number.to_string()), "{what}");
+    }
+}
+
+#[test]
+fn the_socket_is_where_the_reference_says() {
+    let text = section("## Files and sockets");
+    let socket = daemon::DEFAULT_SOCKET;
+    for part in [format!("`{socket}`"), format!("`{socket}.lock`"), format!("`{}`", daemon::GROUP)]
+    {
+        assert!(text.contains(&part), "{part}");
+    }
+}
+
+/// Every `sipguard` that the README shows at a prompt exists.
+#[test]
+fn commands_in_the_readme_exist() {
+    let (command, readme) = (command(), read("README.md"));
+    let mut seen = 0;
+    for line in readme.lines().filter(|line| line.starts_with("$ ")) {
+        let Some((_, call)) = line.split_once("sipguard ") else { continue };
+        let call = call.split(['|', ';']).next().unwrap_or(call);
+        let name = call.split_whitespace().next().expect(line);
+        let verb = command.find_subcommand(name).unwrap_or_else(|| panic!("`{line}`: {name}"));
+        let known = names(&verb.get_arguments().collect::<Vec<_>>());
+        assert!(long_options(call).is_subset(&known), "`{line}`");
+        seen += 1;
+    }
+    assert!(seen >= 5, "{seen} commands");
+}
