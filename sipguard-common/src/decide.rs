@@ -115,13 +115,16 @@ pub fn decide<W: World>(
         Listed::Blocked => return Judgement::of(Rule::Blocked),
         Listed::Nowhere => {}
     }
+    // Before the posture: it has no port, so it may be anybody's, and the first
+    // fragment of a SIP message does not come through.
+    if transport == Transport::LaterFragment {
+        return Judgement::of(Rule::Fragment);
+    }
     if posture == posture::CLOSED {
         return Judgement::of(Rule::Closed);
     }
-    match transport {
-        Transport::LaterFragment => return Judgement::of(Rule::Fragment),
-        Transport::Tcp => return Judgement::of(Rule::Stranger),
-        Transport::Udp => {}
+    if transport == Transport::Tcp {
+        return Judgement::of(Rule::Stranger);
     }
     let content = world.content();
     let method = match content {

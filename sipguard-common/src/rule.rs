@@ -71,10 +71,10 @@ rules! {
     Trusted = 2, "trusted", Pass;
     /// The source is in blacklist.toml or was blocked by the operator.
     Blocked = 6, "blocked", Drop;
-    /// Posture closed: the source is not trusted.
-    Closed = 10, "closed", Drop;
     /// A later fragment of a datagram: it carries no port, so only the lists judge it.
-    Fragment = 12, "fragment", Pass;
+    Fragment = 10, "fragment", Pass;
+    /// Posture closed: the source is not trusted.
+    Closed = 12, "closed", Drop;
     /// A keepalive: empty, CR, LF and NUL only, under 12 bytes, STUN, or a configured string.
     Keepalive = 14, "keepalive", Pass;
     /// A response (`SIP/2.0 ...`), such as an answer to the server's own probe.

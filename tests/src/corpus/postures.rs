@@ -32,7 +32,7 @@ fn closed() -> Vec<Case> {
         case("closed_response", Rule::Closed, stranger(answer)),
         case("closed_garbage", Rule::Closed, stranger([0xa5; 100])),
         case("closed_first_fragment", Rule::Closed, stranger(register()).fragment(0, 64)),
-        case("closed_later_fragment", Rule::Closed, stranger(register()).fragment(64, 64)),
+        case("closed_later_fragment", Rule::Fragment, stranger(register()).fragment(64, 64)),
         case("closed_tcp", Rule::Closed, Packet::tcp(STRANGER, SERVER).payload(probe())),
         case(
             "closed_trusted",
