@@ -26,6 +26,29 @@ fn exact<const N: usize, const F: usize>(
     unsafe { map.get(key) }.is_some_and(holds)
 }
 
+/// A trie's key, of which the address lies on an 8-byte boundary of the stack.
+/// aya's own is packed behind four bytes of length: whether the verifier takes
+/// its words ("misaligned stack access") would be the luck of the layout.
+#[repr(C, align(8))]
+struct TrieKey {
+    pad: u32,
+    bits: u32,
+    key: ListKey,
+}
+
+const _: () = {
+    assert!(core::mem::offset_of!(TrieKey, key) - core::mem::offset_of!(TrieKey, bits) == 4);
+    assert!(size_of::<Key<ListKey>>() == 4 + size_of::<ListKey>());
+};
+
+impl TrieKey {
+    #[inline(always)]
+    fn as_key(&self) -> &Key<ListKey> {
+        // SAFETY: length and data lie as in the packed key, as asserted above.
+        unsafe { &*(&raw const self.bits).cast() }
+    }
+}
+
 /// Expired prefixes that are looked behind: user space removes them within a
 /// second or so, hence more than a few never pile up over one address.
 const MAX_EXPIRED: u32 = 4;
@@ -39,7 +62,7 @@ fn prefix<const N: usize, const F: usize>(
 ) -> bool {
     let mut bits = FULL;
     for _ in 0..MAX_EXPIRED {
-        let Some(entry) = map.get(&Key::new(bits, *key)) else {
+        let Some(entry) = map.get(TrieKey { pad: 0, bits, key: *key }.as_key()) else {
             return false;
         };
         if holds(entry) {

@@ -14,6 +14,7 @@ mod packet;
 mod payload;
 
 use aya_ebpf::{bindings::xdp_action, macros::xdp, programs::XdpContext};
+use aya_log_ebpf::debug;
 use sipguard_common::{
     abi::Policy,
     decide::{Admission, Judgement, Listed, World, decide},
@@ -44,7 +45,10 @@ fn judge(frame: &Ingress<'_>) -> Option<Judgement> {
     // SAFETY: this CPU's own memory, and nothing else points into it here.
     let packet = unsafe { &mut (*scratch).packet };
     let transport = parse(frame, packet)?;
-    let policy = maps::POLICY.get_value(0, &0)?;
+    let Some(policy) = maps::POLICY.get_value(0, &0) else {
+        debug!(frame.context(), "no policy yet: a packet passes unread");
+        return None;
+    };
     // A later fragment has no port of its own.
     if transport != Transport::LaterFragment && !is_protected_port(policy, packet.destination_port)
     {
@@ -80,7 +84,9 @@ impl World for Kernel<'_> {
 
     #[inline(always)]
     fn content(&mut self) -> u32 {
-        self.frame.copy_payload(self.scratch);
+        if self.frame.copy_payload(self.scratch).is_none() {
+            debug!(self.frame.context(), "a payload that could not be copied counts as empty");
+        }
         payload::content(self.policy)
     }
 

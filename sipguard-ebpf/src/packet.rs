@@ -26,23 +26,29 @@ impl<'a> Ingress<'a> {
         Self { context, len: len as u32 }
     }
 
-    /// Copies the payload of the packet in the scratch memory there, and seals
-    /// it. What cannot be read counts as empty.
+    /// For the log macros.
     #[inline(always)]
-    pub(crate) fn copy_payload(&self, scratch: *mut Scratch) {
+    pub(crate) fn context(&self) -> &XdpContext {
+        self.context
+    }
+
+    /// Copies the payload of the packet in the scratch memory there, and seals
+    /// it. What cannot be read counts as empty, and gives `None`.
+    #[inline(always)]
+    pub(crate) fn copy_payload(&self, scratch: *mut Scratch) -> Option<()> {
         // SAFETY: the scratch memory comes from a map lookup.
         unsafe {
             scan::begin(scratch);
             let Packet { payload, len, .. } = (*scratch).packet;
             let bounded = opaque(u64::from(if len > PAYLOAD_MAX { PAYLOAD_MAX } else { len }));
             if bounded == 0 || bounded > u64::from(PAYLOAD_MAX) {
-                return;
+                return Some(());
             }
             let bytes = (&raw mut (*scratch).bytes).cast::<u8>();
-            if self.gather(payload, bytes, bounded as u32).is_some() {
-                scan::seal(scratch, bounded as u32);
-            }
+            self.gather(payload, bytes, bounded as u32)?;
+            scan::seal(scratch, bounded as u32);
         }
+        Some(())
     }
 }
 

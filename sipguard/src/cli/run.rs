@@ -6,11 +6,13 @@ use std::{
 };
 
 use clap::ValueEnum;
+use tracing::Level;
 use tracing_subscriber::{filter::Targets, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
 use super::exit::Failure;
 use crate::{
     daemon::{self, Options, config_dir},
+    kernel::{LOG_TARGET, LogLevel},
     policy,
 };
 
@@ -34,7 +36,8 @@ pub(super) struct Args {
     #[arg(long)]
     mode: Option<Mode>,
     /// What to log to stderr: error, warn, info, debug, trace, or per part of
-    /// the program, such as info,sipguard::audit=off
+    /// the program, such as info,sipguard::audit=off; sipguard_ebpf=debug has
+    /// the kernel program log, too
     #[arg(long, env = "RUST_LOG", value_name = "LEVEL", default_value = "info")]
     log: Targets,
 }
@@ -63,6 +66,10 @@ pub(super) fn run(args: Args, socket: Option<PathBuf>) -> Result<(), Failure> {
         interfaces,
         mode: mode.map(policy::Mode::from),
         socket,
+        kernel_log: match log.would_enable(LOG_TARGET, &Level::DEBUG) {
+            true => LogLevel::Debug,
+            false => LogLevel::Off,
+        },
     };
     let words = fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
     tracing_subscriber::registry().with(words).with(log).init();

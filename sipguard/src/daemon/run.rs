@@ -22,13 +22,16 @@ use super::{
 };
 use crate::{
     api,
-    kernel::{Attached, Kernel, KernelError},
+    kernel::{Attached, Kernel, KernelError, LogLevel, ProgramLog},
     policy::{Mode, Plan},
     sanitise::{sanitise, sanitise_lines},
 };
 
 /// How often ended entries are looked for.
 const EXPIRY_TICK: Duration = Duration::from_secs(1);
+
+/// How often the kernel program's log is read.
+const LOG_TICK: Duration = Duration::from_secs(1);
 
 /// How long callers who are being answered may keep a daemon that stops.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
@@ -46,6 +49,8 @@ pub struct Options {
     pub mode: Option<Mode>,
     /// Path of the control socket.
     pub socket: Option<PathBuf>,
+    /// What the kernel program itself logs.
+    pub kernel_log: LogLevel,
 }
 
 /// Why the daemon did not start, or did not run on.
@@ -86,7 +91,10 @@ async fn start_and_serve(options: &Options) -> Result<(), RunError> {
         log_note(&note);
     }
     let interfaces = interfaces(options, &plan)?;
-    let mut kernel = Kernel::load()?;
+    let (mut kernel, log) = Kernel::load_with_log(options.kernel_log)?;
+    if let Some(log) = log {
+        tokio::spawn(follow(log));
+    }
     kernel.apply(&plan)?;
     let path = options.socket.as_deref().unwrap_or(&plan.socket);
     let (socket, listener) = ControlSocket::bind(path)?;
@@ -100,6 +108,15 @@ async fn start_and_serve(options: &Options) -> Result<(), RunError> {
     info!(target: "sipguard::audit", action = "stop");
     drop(socket);
     Ok(())
+}
+
+/// Passes on what the kernel program logs, for as long as the daemon runs.
+async fn follow(mut log: ProgramLog) {
+    let mut tick = interval(LOG_TICK);
+    loop {
+        tick.tick().await;
+        log.flush();
+    }
 }
 
 /// The interfaces to protect, each once.
@@ -237,6 +254,7 @@ mod tests {
             interfaces: interfaces.iter().map(ToString::to_string).collect(),
             mode: None,
             socket: None,
+            kernel_log: LogLevel::Off,
         }
     }
 

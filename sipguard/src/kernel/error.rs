@@ -83,8 +83,11 @@ impl KernelError {
     }
 }
 
+/// Not `ErrorKind::PermissionDenied`, which is EACCES, too: so the verifier
+/// says that it does not accept a program.
 fn is_eperm(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::PermissionDenied
+    const EPERM: i32 = 1;
+    error.raw_os_error() == Some(EPERM)
 }
 
 /// The errno behind a map error.

@@ -5,6 +5,7 @@ mod counters;
 mod error;
 mod features;
 mod lists;
+mod log;
 mod netlink;
 mod object;
 mod policy;
@@ -21,6 +22,7 @@ pub use self::{
     counters::InterfaceCounters,
     error::KernelError,
     lists::ListKind,
+    log::{LOG_TARGET, LogLevel, ProgramLog},
     object::{INSTRUCTION_BUDGET, ProgramInfo},
     test_run::{BenchKernel, TestKernel, Verdict},
 };
@@ -42,7 +44,20 @@ impl Kernel {
     /// # Errors
     /// Where rights or kernel features are missing.
     pub fn load() -> Result<Self, KernelError> {
-        Self::from_object(object::load(object::Purpose::Protect)?)
+        Ok(Self::load_with_log(LogLevel::Off)?.0)
+    }
+
+    /// As [`Self::load`]; gives the program's own log, too, where it is on.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn load_with_log(level: LogLevel) -> Result<(Self, Option<ProgramLog>), KernelError> {
+        let mut ebpf = object::load(object::Purpose::Protect(level))?;
+        let log = match level {
+            LogLevel::Off => None,
+            LogLevel::Debug => Some(ProgramLog::take(&mut ebpf)?),
+        };
+        Ok((Self::from_object(ebpf)?, log))
     }
 
     fn from_object(mut ebpf: Ebpf) -> Result<Self, KernelError> {

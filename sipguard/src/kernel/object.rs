@@ -2,7 +2,7 @@
 
 use aya::{Ebpf, EbpfLoader, include_bytes_aligned, programs::Xdp};
 
-use super::{KernelError, features};
+use super::{KernelError, LogLevel, features};
 
 static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/sipguard.o"));
 
@@ -11,7 +11,8 @@ const INGRESS: &str = "sipguard_ingress";
 /// What a load is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
-    Protect,
+    /// With the lines of the program's own log up to this level.
+    Protect(LogLevel),
     /// Time comes from a map, outcomes go to a map.
     Test,
 }
@@ -22,7 +23,13 @@ pub(super) fn load(purpose: Purpose) -> Result<Ebpf, KernelError> {
         return Err(KernelError::NoObject);
     }
     features::check()?;
+    let log = match purpose {
+        Purpose::Protect(level) => level as u8,
+        Purpose::Test => LogLevel::Off as u8,
+    };
     let mut loader = EbpfLoader::new();
+    // Read-only data: what is off is not even loaded.
+    loader.override_global(aya_log::LEVEL, &log, true);
     if purpose == Purpose::Test {
         loader.override_global("TEST", &1u32, true);
     }
