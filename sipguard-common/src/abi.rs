@@ -83,6 +83,13 @@ pub struct ListKey {
 pub const LIST_KEY_HEAD_BITS: u32 = 64;
 
 impl ListKey {
+    /// The key of a protected destination under a policy's mark.
+    #[inline(always)]
+    #[must_use]
+    pub const fn protected(address: Address, mark: u32) -> Self {
+        Self { port: mark as u64, address }
+    }
+
     /// The key of an address with a source port in network byte order.
     #[inline(always)]
     #[must_use]
@@ -128,9 +135,7 @@ pub struct ListSizes {
     pub trusted_prefix_port: u32,
     pub blocked_exact: u32,
     pub blocked_prefix: u32,
-    /// Protected destinations; with none, every destination is protected.
-    pub protected: u32,
-    pub pad: u32,
+    pub pad: [u32; 2],
 }
 
 /// State of one stranger: a theoretical arrival time per
@@ -239,7 +244,9 @@ pub struct Policy {
     pub posture: u32,
     /// [`options`].
     pub options: u32,
-    pub pad: u32,
+    /// Mark of the protected destinations that belong to this policy, in the
+    /// place of the port of their keys; 0: every destination is protected.
+    pub protected: u32,
     /// Which part of an IPv6 address is the source, in memory order.
     pub source_mask: [u64; 2],
     /// Limits of strangers by [`crate::method::Class`] number.

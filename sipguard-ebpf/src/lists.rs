@@ -117,13 +117,11 @@ pub(crate) fn look_up() -> Listed {
     }
 }
 
-/// Whether packets to this destination are judged at all.
+/// Whether packets to this destination are judged at all, under the policy
+/// with this mark.
 #[inline(always)]
-pub(crate) fn is_protected(address: Address) -> bool {
-    match maps::LIST_SIZES.get(0) {
-        Some(sizes) if sizes.protected != 0 => {
-            prefix(&maps::PROTECTED, &ListKey::new(address, ANY_PORT))
-        }
-        _ => true,
-    }
+pub(crate) fn is_protected(address: Address, mark: u32) -> bool {
+    // These have no end of their own.
+    let key = TrieKey { pad: 0, bits: FULL, key: ListKey::protected(address, mark) };
+    maps::PROTECTED.get(key.as_key()).is_some()
 }

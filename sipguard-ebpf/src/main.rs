@@ -54,7 +54,7 @@ fn judge(frame: &Ingress<'_>) -> Option<Judgement> {
     {
         return None;
     }
-    if !lists::is_protected(packet.destination) {
+    if policy.protected != 0 && !lists::is_protected(packet.destination, policy.protected) {
         return None;
     }
     let mut kernel = Kernel { frame, policy, scratch };

@@ -1,4 +1,4 @@
-//! The trusted, blocked and protected lists.
+//! The trusted and blocked lists.
 //!
 //! An entry may stand in the plan, be the operator's, or both; the kernel holds
 //! the union, for as long as the longer of the two holds.
@@ -137,10 +137,7 @@ impl List {
 
     /// Adds the wanted entries. Gives what a roll-back needs, and on an error
     /// has already rolled back.
-    fn add_planned(
-        &mut self,
-        wanted: impl Iterator<Item = (Target, Option<Timestamp>)>,
-    ) -> Result<Vec<Undo>, KernelError> {
+    fn add_planned(&mut self, wanted: Vec<Wanted>) -> Result<Vec<Undo>, KernelError> {
         let mut undo = Vec::new();
         for (target, until) in wanted {
             let before = self.plan.insert(target, until);
@@ -172,10 +169,7 @@ impl List {
     }
 
     /// Entries that this plan adds or changes.
-    fn missing<'a>(
-        &self,
-        wanted: impl Iterator<Item = (Target, Option<Timestamp>)> + 'a,
-    ) -> Vec<(Target, Option<Timestamp>)> {
+    fn missing(&self, wanted: impl Iterator<Item = Wanted>) -> Vec<Wanted> {
         wanted.filter(|(target, until)| self.plan.get(target) != Some(until)).collect()
     }
 
@@ -184,6 +178,9 @@ impl List {
         self.plan.keys().filter(|target| !wanted(target)).copied().collect()
     }
 }
+
+/// An entry of a plan, and when it ends.
+type Wanted = (Target, Option<Timestamp>);
 
 /// How to take one addition back.
 struct Undo {
@@ -195,18 +192,14 @@ struct Undo {
 pub(super) struct Pending {
     trusted_gone: Vec<Target>,
     blocked_gone: Vec<Target>,
-    protected_gone: Vec<Target>,
     trusted_added: Vec<Undo>,
     blocked_added: Vec<Undo>,
-    protected_added: Vec<Target>,
     sizes_before: ListSizes,
 }
 
 pub(super) struct Lists {
     trusted: List,
     blocked: List,
-    protected: LpmTrie<MapData, ListKey, ListEntry>,
-    protected_now: Vec<Target>,
     sizes: ArrayMap<ListSizes>,
     sizes_now: ListSizes,
 }
@@ -216,8 +209,6 @@ impl Lists {
         Ok(Self {
             trusted: List::take(ebpf, "trusted", ["TRUSTED", "TRUSTED_PREFIX"], 65_536)?,
             blocked: List::take(ebpf, "blocked", ["BLOCKED", "BLOCKED_PREFIX"], 1_000_000)?,
-            protected: typed(ebpf, "PROTECTED")?,
-            protected_now: Vec::new(),
             sizes: typed(ebpf, "LIST_SIZES")?,
             sizes_now: ListSizes::default(),
         })
@@ -241,7 +232,7 @@ impl Lists {
             trusted_prefix_port: trusted.prefix_port,
             blocked_exact: blocked.exact,
             blocked_prefix: blocked.prefix,
-            ..self.sizes_now
+            pad: [0; 2],
         };
         self.set_sizes(sizes)
     }
@@ -263,14 +254,11 @@ impl Lists {
         let mut pending = Pending {
             trusted_gone: self.trusted.surplus(|target| plan.trusted.contains_key(target)),
             blocked_gone: self.blocked.surplus(|target| plan.blocked.contains_key(&target.net)),
-            protected_gone: Vec::new(),
             trusted_added: Vec::new(),
             blocked_added: Vec::new(),
-            protected_added: Vec::new(),
             sizes_before,
         };
-        let added = self.add_all(plan, trusted, blocked, &mut pending);
-        match added {
+        match self.add_all(trusted, blocked, &mut pending) {
             Ok(()) => Ok(pending),
             Err(error) => {
                 self.take_back(pending);
@@ -281,37 +269,14 @@ impl Lists {
 
     fn add_all(
         &mut self,
-        plan: &Plan,
-        trusted: Vec<(Target, Option<Timestamp>)>,
-        blocked: Vec<(Target, Option<Timestamp>)>,
+        trusted: Vec<Wanted>,
+        blocked: Vec<Wanted>,
         pending: &mut Pending,
     ) -> Result<(), KernelError> {
-        let targets = |list: &[(Target, _)]| -> Vec<Target> {
-            list.iter().map(|(target, _): &(Target, Option<Timestamp>)| *target).collect()
-        };
-        let (coming_trusted, coming_blocked) = (targets(&trusted), targets(&blocked));
-        self.write_sizes(&coming_trusted, &coming_blocked)?;
-        pending.trusted_added = self.trusted.add_planned(trusted.into_iter())?;
-        pending.blocked_added = self.blocked.add_planned(blocked.into_iter())?;
-        self.protect(plan, pending)
-    }
-
-    /// Destinations become protected all at once: the size is raised only when
-    /// all of them are there, and is 0 before the last of them goes.
-    fn protect(&mut self, plan: &Plan, pending: &mut Pending) -> Result<(), KernelError> {
-        let wanted: Vec<Target> =
-            plan.protected.iter().map(|net| Target { net: *net, port: None }).collect();
-        for target in wanted.iter().filter(|target| !self.protected_now.contains(target)) {
-            let (key, bits) = key(*target);
-            self.protected
-                .insert(&Key::new(bits, key), entry(0, bits, Origin::File), 0)
-                .map_err(KernelError::map("adding a protected destination"))?;
-            pending.protected_added.push(*target);
-        }
-        pending.protected_gone =
-            self.protected_now.iter().filter(|target| !wanted.contains(target)).copied().collect();
-        self.set_sizes(ListSizes { protected: wanted.len() as u32, ..self.sizes_now })?;
-        self.protected_now = wanted;
+        let targets = |list: &[Wanted]| list.iter().map(|(target, _)| *target).collect::<Vec<_>>();
+        self.write_sizes(&targets(&trusted), &targets(&blocked))?;
+        pending.trusted_added = self.trusted.add_planned(trusted)?;
+        pending.blocked_added = self.blocked.add_planned(blocked)?;
         Ok(())
     }
 
@@ -320,12 +285,6 @@ impl Lists {
         self.blocked.take_back(pending.blocked_added);
         self.trusted.take_back(pending.trusted_added);
         let _ = self.set_sizes(pending.sizes_before);
-        self.protected_now.retain(|target| !pending.protected_added.contains(target));
-        self.protected_now.extend(pending.protected_gone);
-        for target in pending.protected_added {
-            let (key, bits) = key(target);
-            let _ = self.protected.remove(&Key::new(bits, key));
-        }
     }
 
     /// Removes what the plan no longer has: blocks before trust, so that a
@@ -333,12 +292,6 @@ impl Lists {
     pub(super) fn remove(&mut self, pending: Pending) -> Result<(), KernelError> {
         self.blocked.remove_planned(pending.blocked_gone)?;
         self.trusted.remove_planned(pending.trusted_gone)?;
-        for target in pending.protected_gone {
-            let (key, bits) = key(target);
-            self.protected
-                .remove(&Key::new(bits, key))
-                .map_err(KernelError::map("removing a protected destination"))?;
-        }
         self.write_sizes(&[], &[])
     }
 
@@ -393,12 +346,12 @@ impl Lists {
     }
 }
 
-fn entry(expires_ns: u64, bits: u32, origin: Origin) -> ListEntry {
+pub(super) fn entry(expires_ns: u64, bits: u32, origin: Origin) -> ListEntry {
     ListEntry { expires_ns, bits, origin: origin as u8, pad: [0; 3] }
 }
 
 /// The key of a target, and its length in bits in a trie.
-fn key(target: Target) -> (ListKey, u32) {
+pub(super) fn key(target: Target) -> (ListKey, u32) {
     let port = target.port.unwrap_or(0).to_be_bytes();
     let (address, bits) = match target.net {
         IpNet::V4(net) => {

@@ -81,13 +81,19 @@ impl Kernel {
     /// # Errors
     /// On any error the old policy stays in force as a whole.
     pub fn apply(&mut self, plan: &Plan) -> Result<(), KernelError> {
-        let table = self.policy.prepare(plan.policy_bytes())?;
-        let removals = self.lists.add(plan)?;
-        if let Err(error) = self.policy.swap(&table) {
-            self.lists.take_back(removals);
+        let policy = self.policy.prepare(plan)?;
+        let pending = match self.lists.add(plan) {
+            Ok(pending) => pending,
+            Err(error) => {
+                self.policy.discard(policy);
+                return Err(error);
+            }
+        };
+        if let Err(error) = self.policy.swap(policy) {
+            self.lists.take_back(pending);
             return Err(error);
         }
-        self.lists.remove(removals)
+        self.lists.remove(pending)
     }
 
     /// Attaches to an interface. See [`Attached::note`] for what the operator

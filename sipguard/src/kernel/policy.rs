@@ -1,41 +1,116 @@
-//! The policy's map: one outer slot, a new inner map for each policy.
+//! The policy's map, and the protected destinations that belong to it.
+//!
+//! One outer slot, a new inner map for each policy. The destinations stand in a
+//! trie of their own, under a mark that is new with each policy and that the
+//! policy names: they change with it, in the same instant.
 
 use aya::{
     Ebpf,
-    maps::{Array, ArrayOfMaps, MapData},
+    maps::{Array, ArrayOfMaps, LpmTrie, MapData, MapError, lpm_trie::Key},
 };
-use sipguard_common::abi::Policy;
+use ipnet::IpNet;
+use sipguard_common::abi::{ListEntry, ListKey, Origin, Policy};
 
-use super::{ArrayMap, KernelError, typed};
+use super::{
+    ArrayMap, KernelError,
+    lists::{entry, key},
+    typed,
+};
+use crate::policy::{Plan, Target};
 
 type Bytes = [u8; size_of::<Policy>()];
 
 /// A policy in kernel memory that no packet sees yet.
-pub(super) struct Prepared(ArrayMap<Bytes>);
+pub(super) struct Prepared {
+    inner: ArrayMap<Bytes>,
+    protected: Vec<Key<ListKey>>,
+}
 
 pub(super) struct PolicyMap {
     outer: ArrayOfMaps<MapData, ArrayMap<Bytes>>,
+    protected: LpmTrie<MapData, ListKey, ListEntry>,
+    /// Destinations of the policy in force.
+    protected_now: Vec<Key<ListKey>>,
+    /// The mark that was given last.
+    mark: u32,
 }
 
 impl PolicyMap {
     pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self, KernelError> {
-        Ok(Self { outer: typed(ebpf, "POLICY")? })
+        Ok(Self {
+            outer: typed(ebpf, "POLICY")?,
+            protected: typed(ebpf, "PROTECTED")?,
+            protected_now: Vec::new(),
+            mark: 0,
+        })
     }
 
-    /// Copies a policy into the kernel, out of sight.
-    pub(super) fn prepare(&self, bytes: &[u8]) -> Result<Prepared, KernelError> {
-        let bytes: &Bytes = bytes.try_into().map_err(|_| KernelError::Missing {
-            what: "policy of the size that the program expects in",
-            name: "POLICY",
-        })?;
-        let mut inner = Array::create(1, 0).map_err(KernelError::map("making a policy map"))?;
-        inner.set(0, bytes, 0).map_err(KernelError::map("writing the policy"))?;
-        Ok(Prepared(inner))
+    /// Copies a policy and its destinations into the kernel, out of sight.
+    pub(super) fn prepare(&mut self, plan: &Plan) -> Result<Prepared, KernelError> {
+        // 0 stands for every destination.
+        self.mark = self.mark.checked_add(1).unwrap_or(1);
+        let mark = if plan.protected.is_empty() { 0 } else { self.mark };
+        let inner = write(plan.policy_bytes(), mark)?;
+        let protected: Vec<_> =
+            plan.protected.iter().map(|net| protected_key(*net, mark)).collect();
+        for key in &protected {
+            if let Err(error) =
+                self.protected.insert(key, entry(0, key.prefix_len(), Origin::File), 0)
+            {
+                self.forget(&protected);
+                return Err(KernelError::map("adding a protected destination")(error));
+            }
+        }
+        Ok(Prepared { inner, protected })
     }
 
     /// From the next packet on, this policy holds. Waits until no packet is
     /// judged by the old one any more.
-    pub(super) fn swap(&mut self, Prepared(inner): &Prepared) -> Result<(), KernelError> {
-        self.outer.set(0, inner, 0).map_err(KernelError::map("swapping the policy"))
+    pub(super) fn swap(&mut self, prepared: Prepared) -> Result<(), KernelError> {
+        let Prepared { inner, protected } = prepared;
+        if let Err(error) = self.outer.set(0, &inner, 0) {
+            self.forget(&protected);
+            return Err(KernelError::map("swapping the policy")(error));
+        }
+        let gone = std::mem::replace(&mut self.protected_now, protected);
+        self.forget(&gone);
+        Ok(())
     }
+
+    /// Gives up a policy that is not to come.
+    pub(super) fn discard(&mut self, prepared: Prepared) {
+        self.forget(&prepared.protected);
+    }
+
+    /// Under a mark that no policy in force names, an entry that stays does no
+    /// harm but take room.
+    fn forget(&mut self, keys: &[Key<ListKey>]) {
+        for key in keys {
+            match self.protected.remove(key) {
+                Ok(()) | Err(MapError::KeyNotFound) => {}
+                Err(error) => {
+                    tracing::warn!("a protected destination could not be removed: {error}")
+                }
+            }
+        }
+    }
+}
+
+/// A new inner map with these bytes of a [`Policy`] and this mark in them.
+fn write(bytes: &[u8], mark: u32) -> Result<ArrayMap<Bytes>, KernelError> {
+    let mut bytes = bytes.to_vec();
+    let place = std::mem::offset_of!(Policy, protected);
+    bytes[place..place + size_of::<u32>()].copy_from_slice(&mark.to_ne_bytes());
+    let bytes: &Bytes = bytes.as_slice().try_into().map_err(|_| KernelError::Missing {
+        what: "policy of the size that the program expects in",
+        name: "POLICY",
+    })?;
+    let mut inner = Array::create(1, 0).map_err(KernelError::map("making a policy map"))?;
+    inner.set(0, bytes, 0).map_err(KernelError::map("writing the policy"))?;
+    Ok(inner)
+}
+
+fn protected_key(net: IpNet, mark: u32) -> Key<ListKey> {
+    let (ListKey { address, .. }, bits) = key(Target { net, port: None });
+    Key::new(bits, ListKey::protected(address, mark))
 }
