@@ -7,6 +7,7 @@ use aya_ebpf::{
 };
 use sipguard_common::{
     frame::{Frame, Packet},
+    message::MIN_MESSAGE,
     opaque,
     scan::{self, PAYLOAD_MAX, Scratch},
 };
@@ -40,8 +41,16 @@ impl<'a> Ingress<'a> {
         unsafe {
             scan::begin(scratch);
             let Packet { payload, len, .. } = (*scratch).packet;
+            // What is shorter is a keepalive whatever it holds. The second check
+            // is one of its own, in 64 bits, for Linux 6.1: LLVM would make one
+            // comparison of the two, and that verifier learns no lower bound
+            // from it ("invalid zero-sized read").
             let bounded = opaque(u64::from(if len > PAYLOAD_MAX { PAYLOAD_MAX } else { len }));
-            if bounded == 0 || bounded > u64::from(PAYLOAD_MAX) {
+            if bounded > u64::from(PAYLOAD_MAX) {
+                return Some(());
+            }
+            let bounded = opaque(bounded);
+            if bounded < u64::from(MIN_MESSAGE) {
                 return Some(());
             }
             let bytes = (&raw mut (*scratch).bytes).cast::<u8>();
