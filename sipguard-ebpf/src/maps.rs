@@ -36,6 +36,14 @@ pub(crate) fn is_test() -> bool {
 #[btf_map]
 pub(crate) static POLICY: ArrayOfMaps<Array<Policy, 1>, 1> = ArrayOfMaps::new();
 
+/// The inner maps of [`POLICY`], in turns. Made with the object and not when
+/// they are needed, for Linux 6.1 takes no inner map that has no BTF where its
+/// template has some.
+#[btf_map]
+static POLICY_A: Array<Policy, 1> = Array::new();
+#[btf_map]
+static POLICY_B: Array<Policy, 1> = Array::new();
+
 #[btf_map]
 pub(crate) static INTERFACES: Array<Interfaces, 1> = Array::new();
 

@@ -1,12 +1,13 @@
 //! The policy's map, and the protected destinations that belong to it.
 //!
-//! One outer slot, a new inner map for each policy. The destinations stand in a
+//! One outer slot and two inner maps that take turns: one is read by packets,
+//! the other is written. The destinations stand in a
 //! trie of their own, under a mark that is new with each policy and that the
 //! policy names: they change with it, in the same instant.
 
 use aya::{
     Ebpf,
-    maps::{Array, ArrayOfMaps, LpmTrie, MapData, MapError, lpm_trie::Key},
+    maps::{ArrayOfMaps, LpmTrie, MapData, MapError, lpm_trie::Key},
 };
 use ipnet::IpNet;
 use sipguard_common::abi::{ListEntry, ListKey, Origin, Policy};
@@ -20,14 +21,16 @@ use crate::policy::{Plan, Target};
 
 type Bytes = [u8; size_of::<Policy>()];
 
-/// A policy in kernel memory that no packet sees yet.
+/// A policy in kernel memory that no packet sees yet: in the inner map whose
+/// turn it is.
 pub(super) struct Prepared {
-    inner: ArrayMap<Bytes>,
     protected: Vec<Key<ListKey>>,
 }
 
 pub(super) struct PolicyMap {
     outer: ArrayOfMaps<MapData, ArrayMap<Bytes>>,
+    /// The first is the one that packets do not read.
+    inner: [ArrayMap<Bytes>; 2],
     protected: LpmTrie<MapData, ListKey, ListEntry>,
     /// Destinations of the policy in force.
     protected_now: Vec<Key<ListKey>>,
@@ -39,6 +42,7 @@ impl PolicyMap {
     pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self, KernelError> {
         Ok(Self {
             outer: typed(ebpf, "POLICY")?,
+            inner: [typed(ebpf, "POLICY_A")?, typed(ebpf, "POLICY_B")?],
             protected: typed(ebpf, "PROTECTED")?,
             protected_now: Vec::new(),
             mark: 0,
@@ -50,7 +54,7 @@ impl PolicyMap {
         // 0 stands for every destination.
         self.mark = self.mark.checked_add(1).unwrap_or(1);
         let mark = if plan.protected.is_empty() { 0 } else { self.mark };
-        let inner = write(plan.policy_bytes(), mark)?;
+        self.write(plan.policy_bytes(), mark)?;
         let protected: Vec<_> =
             plan.protected.iter().map(|net| protected_key(*net, mark)).collect();
         for key in &protected {
@@ -61,17 +65,21 @@ impl PolicyMap {
                 return Err(KernelError::map("adding a protected destination")(error));
             }
         }
-        Ok(Prepared { inner, protected })
+        Ok(Prepared { protected })
     }
 
-    /// From the next packet on, this policy holds. Waits until no packet is
-    /// judged by the old one any more.
+    /// From the next packet on, this policy holds. The kernel answers when no
+    /// packet is judged by the old one any more (it waits for a grace period
+    /// after a change of a map of maps, since Linux 4.20): only then may the
+    /// old one's memory be written again.
     pub(super) fn swap(&mut self, prepared: Prepared) -> Result<(), KernelError> {
-        let Prepared { inner, protected } = prepared;
-        if let Err(error) = self.outer.set(0, &inner, 0) {
+        let Prepared { protected } = prepared;
+        let [next, _] = &self.inner;
+        if let Err(error) = self.outer.set(0, next, 0) {
             self.forget(&protected);
             return Err(KernelError::map("swapping the policy")(error));
         }
+        self.inner.swap(0, 1);
         let gone = std::mem::replace(&mut self.protected_now, protected);
         self.forget(&gone);
         Ok(())
@@ -94,20 +102,20 @@ impl PolicyMap {
             }
         }
     }
-}
 
-/// A new inner map with these bytes of a [`Policy`] and this mark in them.
-fn write(bytes: &[u8], mark: u32) -> Result<ArrayMap<Bytes>, KernelError> {
-    let mut bytes = bytes.to_vec();
-    let place = std::mem::offset_of!(Policy, protected);
-    bytes[place..place + size_of::<u32>()].copy_from_slice(&mark.to_ne_bytes());
-    let bytes: &Bytes = bytes.as_slice().try_into().map_err(|_| KernelError::Missing {
-        what: "policy of the size that the program expects in",
-        name: "POLICY",
-    })?;
-    let mut inner = Array::create(1, 0).map_err(KernelError::map("making a policy map"))?;
-    inner.set(0, bytes, 0).map_err(KernelError::map("writing the policy"))?;
-    Ok(inner)
+    /// Writes these bytes of a [`Policy`], with this mark in them, where no
+    /// packet reads.
+    fn write(&mut self, bytes: &[u8], mark: u32) -> Result<(), KernelError> {
+        let mut bytes = bytes.to_vec();
+        let place = std::mem::offset_of!(Policy, protected);
+        bytes[place..place + size_of::<u32>()].copy_from_slice(&mark.to_ne_bytes());
+        let bytes: &Bytes = bytes.as_slice().try_into().map_err(|_| KernelError::Missing {
+            what: "policy of the size that the program expects in",
+            name: "POLICY",
+        })?;
+        let [next, _] = &mut self.inner;
+        next.set(0, bytes, 0).map_err(KernelError::map("writing the policy"))
+    }
 }
 
 fn protected_key(net: IpNet, mark: u32) -> Key<ListKey> {
