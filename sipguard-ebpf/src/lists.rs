@@ -44,8 +44,9 @@ const _: () = {
 impl TrieKey {
     #[inline(always)]
     fn as_key(&self) -> &Key<ListKey> {
-        // SAFETY: length and data lie as in the packed key, as asserted above.
-        unsafe { &*(&raw const self.bits).cast() }
+        // SAFETY: from the length on, this lies as the packed key does, as
+        // asserted above.
+        unsafe { &*(&raw const *self).byte_add(core::mem::offset_of!(Self, bits)).cast() }
     }
 }
 

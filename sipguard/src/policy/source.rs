@@ -225,16 +225,7 @@ impl<'s> Problems<'s> {
         message: impl fmt::Display,
         help: impl fmt::Display,
     ) {
-        let span = self.place(span);
-        if self.is_broken(span.start) {
-            return;
-        }
-        if self.errors.len() == MAX_FINDINGS {
-            self.more_errors += 1;
-            return;
-        }
-        let at = span.start;
-        self.errors.push((at, self.source.finding(Severity::Error, span, message, help)));
+        self.found(Severity::Error, span, message, help);
     }
 
     /// An error of the file as a whole.
@@ -254,16 +245,30 @@ impl<'s> Problems<'s> {
         message: impl fmt::Display,
         help: impl fmt::Display,
     ) {
+        self.found(Severity::Warning, span, message, help);
+    }
+
+    fn found(
+        &mut self,
+        severity: Severity,
+        span: Range<usize>,
+        message: impl fmt::Display,
+        help: impl fmt::Display,
+    ) {
         let span = self.place(span);
         if self.is_broken(span.start) {
             return;
         }
-        if self.warnings.len() == MAX_FINDINGS {
-            self.more_warnings += 1;
+        let (findings, more) = match severity {
+            Severity::Error => (&mut self.errors, &mut self.more_errors),
+            Severity::Warning => (&mut self.warnings, &mut self.more_warnings),
+        };
+        if findings.len() == MAX_FINDINGS {
+            *more += 1;
             return;
         }
         let at = span.start;
-        self.warnings.push((at, self.source.finding(Severity::Warning, span, message, help)));
+        findings.push((at, self.source.finding(severity, span, message, help)));
     }
 
     /// A span in the file, from one in the part that is being read.
