@@ -7,6 +7,7 @@
 #![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
 
 pub mod abi;
+pub mod admission;
 pub mod automaton;
 pub mod bucket;
 pub mod decide;

@@ -45,6 +45,14 @@ fn starts(word0: u64, letters: &'static [u8]) -> bool {
     (word0 & mask(letters.len() + 1)) | fold == token
 }
 
+/// Whether a payload with these first 8 bytes, in the word order of
+/// [`classify`], is a message of OPTIONS.
+#[inline(always)]
+#[must_use]
+pub fn is_options(word0: u64) -> bool {
+    starts(word0, b"options")
+}
+
 /// Reads the first 16 bytes (little-endian words of the bytes in memory
 /// order, zero where the payload is shorter).
 #[inline(always)]

@@ -12,6 +12,7 @@ use crate::{
     decide::Content,
     frame::Packet,
     message::{self, Start},
+    rule::Rule,
 };
 
 /// Bytes of a payload that are read: what a packet of 1,500 bytes can carry.
@@ -54,6 +55,14 @@ pub struct Scratch {
     pub found: u32,
     /// Index of the signature that matched, plus one.
     pub signature: u32,
+    /// [`crate::abi::cps`] class and bucket of the trusted entry that was found.
+    pub class: u32,
+    pub peer: u32,
+    /// [`Rule::bit`]s of the rules in mode observe that would have dropped the
+    /// packet.
+    pub would: u64,
+    pub longest: u32,
+    pub lines: u32,
     pub packet: Packet,
     pub hits: [Hit; MAX_HITS as usize],
     /// Payload, seal, and what earlier packets left.
@@ -69,6 +78,11 @@ impl Scratch {
         hit: 0,
         found: 0,
         signature: 0,
+        class: 0,
+        peer: 0,
+        would: 0,
+        longest: 0,
+        lines: 0,
         packet: Packet::ZERO,
         hits: [Hit { offset: 0, field: 0 }; MAX_HITS as usize],
         bytes: [0; BUFFER],
@@ -122,6 +136,58 @@ unsafe fn put(scratch: *mut Scratch, position: u32, byte: u8) {
     // SAFETY: a masked position lies in `bytes`.
     unsafe {
         (&raw mut (*scratch).bytes).cast::<u8>().add(masked(position) as usize).write(byte);
+    }
+}
+
+/// Makes the scratch memory ready for a new packet.
+///
+/// # Safety
+/// `scratch` is valid.
+#[inline(always)]
+pub unsafe fn forget(scratch: *mut Scratch) {
+    // SAFETY: as the caller promises.
+    unsafe {
+        store!(scratch.class = 0);
+        store!(scratch.signature = 0);
+        store!(scratch.would = 0);
+    }
+}
+
+/// Notes that a rule in mode observe would have dropped the packet.
+///
+/// # Safety
+/// `scratch` is valid.
+#[inline(always)]
+pub unsafe fn would(scratch: *mut Scratch, rule: Rule) {
+    // SAFETY: as the caller promises.
+    unsafe { store!(scratch.would = load!(scratch.would) | rule.bit()) }
+}
+
+/// What was found in a packet: the signature by index plus one, or 0, and the
+/// bits of the rules that would have dropped it.
+///
+/// # Safety
+/// `scratch` is valid.
+#[inline(always)]
+#[must_use]
+pub unsafe fn found(scratch: *const Scratch) -> (u32, u64) {
+    // SAFETY: as the caller promises.
+    unsafe { (load!(scratch.signature), load!(scratch.would)) }
+}
+
+/// Whether the message is over the policy's limits on size and header lines.
+///
+/// # Safety
+/// `scratch` and `policy` are valid, and the line scan has run.
+#[inline(always)]
+#[must_use]
+pub unsafe fn is_oversize(scratch: *const Scratch, policy: *const Policy) -> bool {
+    let over = |value: u32, max: u32| max != 0 && value > max;
+    // SAFETY: as the caller promises.
+    unsafe {
+        over((&raw const (*scratch).packet.declared).read(), (*policy).max_message)
+            || over(load!(scratch.longest), (*policy).max_line)
+            || over(load!(scratch.lines), (*policy).max_lines)
     }
 }
 
@@ -381,4 +447,8 @@ pub unsafe fn match_call(scratch: *mut Scratch, table: *const Table) -> bool {
         store!(scratch.position = position);
         false
     }
+}
+
+pub unsafe fn advance(_scratch: *mut Scratch) -> bool {
+    false
 }

@@ -114,6 +114,7 @@ pub(crate) fn look_up() -> Listed {
     match listed() {
         1 => Listed::Trusted,
         2 => Listed::Blocked,
+        3 => Listed::Banned,
         _ => Listed::Nowhere,
     }
 }

@@ -2,15 +2,20 @@
 
 use aya_ebpf::{
     EbpfContext as _,
-    helpers::generated::{bpf_xdp_get_buff_len, bpf_xdp_load_bytes},
+    helpers::generated::{bpf_xdp_get_buff_len, bpf_xdp_load_bytes, bpf_xdp_store_bytes},
     programs::XdpContext,
 };
 use sipguard_common::{
+    abi::EVENT_BYTES,
     frame::{Frame, Packet},
     message::MIN_MESSAGE,
     opaque,
     scan::{self, PAYLOAD_MAX, Scratch},
 };
+
+/// The flags of TCP that a reset must not have, or need not: all but ECN's.
+const TCP_FLAGS: u32 = 0x3f;
+const TCP_RST: u32 = 0x04;
 
 /// A frame in the kernel. Headers are read in place; where a driver left them
 /// in a fragment of the frame, through the helper.
@@ -31,6 +36,12 @@ impl<'a> Ingress<'a> {
     #[inline(always)]
     pub(crate) fn context(&self) -> &XdpContext {
         self.context
+    }
+
+    /// The context, for helpers that take it.
+    #[inline(always)]
+    pub(crate) fn raw(&self) -> *mut core::ffi::c_void {
+        self.context.as_ptr().cast()
     }
 
     /// Copies the payload of the packet in the scratch memory there, and seals
@@ -62,6 +73,61 @@ impl<'a> Ingress<'a> {
 }
 
 impl Ingress<'_> {
+    /// Copies the first [`EVENT_BYTES`] of the `len` bytes at `offset`, or all
+    /// of them; gives how many.
+    #[inline(always)]
+    pub(crate) fn copy_start(&self, offset: u32, len: u32, into: *mut u8) -> u32 {
+        let max = EVENT_BYTES as u64;
+        let len = u64::from(len);
+        let len = opaque(if len > max { max } else { len });
+        // Two checks with a barrier between them, as in `copy_payload`.
+        if len > max {
+            return 0;
+        }
+        let len = opaque(len);
+        if len < 1 || self.gather(offset, into, len as u32).is_none() {
+            return 0;
+        }
+        len as u32
+    }
+
+    /// Turns a TCP segment of which the header starts at `offset` into a reset
+    /// at the same place of the stream, payload and all (RFC 9293 section
+    /// 3.5.3; RFC 1122 section 4.2.2.12 lets a reset carry text). The receiver
+    /// closes its half of the connection, if the place is where it stands.
+    #[inline(always)]
+    pub(crate) fn reset(&self, offset: u32) -> Option<()> {
+        let mut word = self.word(offset + 12)?;
+        let checksum = self.word(offset + 16)? >> 16;
+        let old = word >> 16;
+        let new = (old & !TCP_FLAGS) | TCP_RST;
+        word = (word & 0xffff) | new << 16;
+        // RFC 1624, equation 3. Where the network card is to fill the checksum
+        // in, nobody looks at it.
+        let mut sum = (!checksum & 0xffff) + (!old & 0xffff) + new;
+        sum = (sum & 0xffff) + (sum >> 16);
+        sum = (sum & 0xffff) + (sum >> 16);
+        let urgent = self.word(offset + 16)? & 0xffff;
+        self.put(offset + 12, word)?;
+        self.put(offset + 16, (!sum & 0xffff) << 16 | urgent)
+    }
+
+    /// Writes a word in network byte order.
+    #[inline(always)]
+    fn put(&self, offset: u32, word: u32) -> Option<()> {
+        let mut word = word.to_be();
+        // SAFETY: the helper checks the frame's bounds. Linux 5.18.
+        let result = unsafe {
+            bpf_xdp_store_bytes(
+                self.context.as_ptr().cast(),
+                offset,
+                (&raw mut word).cast(),
+                size_of::<u32>() as u32,
+            )
+        };
+        (result == 0).then_some(())
+    }
+
     /// Where `len` bytes at `offset` lie in the linear part of the frame.
     #[inline(always)]
     fn linear(&self, offset: u32, len: usize) -> Option<*const u8> {

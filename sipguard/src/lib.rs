@@ -6,3 +6,4 @@ pub mod daemon;
 pub mod kernel;
 pub mod policy;
 pub mod sanitise;
+pub mod ttl;

@@ -9,28 +9,51 @@ use std::{
 
 use sipguard::policy::Plan;
 use sipguard_common::{
-    abi::{Address, Source},
+    abi::{Address, Policy, Ports, Source},
+    admission::{self, Buckets},
     bucket::{Limit, Step, step},
-    decide::{Admission, Judgement, Listed, World, decide},
-    frame::{self, Packet, Transport},
-    method::Class,
+    decide::{self, Basis, Judgement, Listed, Message, World, decide},
+    frame::{self, Packet, TCP, Transport},
+    message::{self, MIN_MESSAGE},
+    method::{BUDGETS, Budget, Class},
     rule::Rule,
     scan::{self, PAYLOAD_MAX, Scratch},
 };
+
+/// What became of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    pub rule: Rule,
+    /// A [`Method`] by number.
+    pub method: u32,
+    /// Index of the signature plus one, or 0.
+    pub signature: u32,
+    /// Bits of the rules that would have dropped it.
+    pub would: u64,
+}
 
 /// A filter without a kernel.
 pub struct Twin<'a> {
     plan: &'a Plan,
     now_ns: u64,
-    strangers: HashMap<Address, Source>,
+    state: State,
     scratch: Box<Scratch>,
+}
+
+/// What is remembered of strangers.
+#[derive(Default)]
+struct State {
+    strangers: HashMap<Address, Source>,
+    subnets: HashMap<Address, u64>,
+    ports: HashMap<Address, (u64, Vec<u32>)>,
+    budgets: [u64; BUDGETS],
 }
 
 impl<'a> Twin<'a> {
     /// A filter with this plan that has seen nothing yet.
     #[must_use]
     pub fn new(plan: &'a Plan) -> Self {
-        Self { plan, now_ns: 0, strangers: HashMap::new(), scratch: Box::new(Scratch::ZERO) }
+        Self { plan, now_ns: 0, state: State::default(), scratch: Box::new(Scratch::ZERO) }
     }
 
     /// Sets the clock, in nanoseconds.
@@ -40,19 +63,37 @@ impl<'a> Twin<'a> {
 
     /// Sets the buckets of a stranger.
     pub fn set_source(&mut self, address: Address, state: Source) {
-        self.strangers.insert(address.source(self.plan.policy.source_mask), state);
+        self.state.strangers.insert(address.source(self.plan.policy.source_mask), state);
+    }
+
+    /// Sets the bucket that all strangers share.
+    pub fn set_budget(&mut self, budget: Budget, tat_ns: u64) {
+        self.state.budgets[budget as usize] = tat_ns;
     }
 
     /// Judges one frame.
-    pub fn run(&mut self, frame: &[u8]) -> Judgement {
-        self.judge(frame).unwrap_or(Judgement::of(Rule::NotSip))
+    ///
+    /// # Panics
+    /// Where the decision names a rule that is none: a defect.
+    pub fn run(&mut self, frame: &[u8]) -> Outcome {
+        // SAFETY: the scratch memory is ours.
+        unsafe { scan::forget(&mut *self.scratch) };
+        let Judgement { rule, method } =
+            self.judge(frame).unwrap_or(Judgement::of(Rule::NotSip));
+        let rule = Rule::from_number(rule).expect("a rule");
+        // SAFETY: the scratch memory is ours.
+        let (signature, would) = unsafe { scan::found(&*self.scratch) };
+        Outcome { rule, method, signature, would }
     }
 
     fn judge(&mut self, frame: &[u8]) -> Option<Judgement> {
         let transport = frame::parse(frame, &mut self.scratch.packet)?;
         let packet = self.scratch.packet;
         let port = u16::from_be_bytes(packet.destination_port);
-        if transport != Transport::LaterFragment && !self.plan.ports.iter().any(|p| p == port) {
+        let is_tcp = packet.protocol == u32::from(TCP);
+        let is_protected = self.plan.ports.iter().any(|one| one == port)
+            || (is_tcp && self.plan.tls_ports.iter().any(|one| one == port));
+        if transport != Transport::LaterFragment && !is_protected {
             return None;
         }
         let destination = ip(packet.destination);
@@ -60,9 +101,7 @@ impl<'a> Twin<'a> {
         if !protected.is_empty() && !protected.iter().any(|net| net.contains(&destination)) {
             return None;
         }
-        let policy = &self.plan.policy;
-        let (posture, options) = (policy.posture, policy.options);
-        Some(decide(&mut Judging { twin: self, frame, packet }, transport, posture, options))
+        Some(decide(&mut Judging { twin: self, frame, packet }, transport))
     }
 }
 
@@ -71,6 +110,31 @@ struct Judging<'t, 'a> {
     twin: &'t mut Twin<'a>,
     frame: &'t [u8],
     packet: Packet,
+}
+
+impl Judging<'_, '_> {
+    /// The payload, as much of it as is in the frame.
+    fn payload(&self) -> &[u8] {
+        let Packet { payload, len, .. } = self.packet;
+        self.frame.get(payload as usize..(payload + len) as usize).unwrap_or(&[])
+    }
+}
+
+impl Basis for Judging<'_, '_> {
+    fn policy(&self) -> &Policy {
+        &self.twin.plan.policy
+    }
+
+    fn admit(&mut self, class: Class) -> u32 {
+        let policy = &raw const *self.twin.plan.policy;
+        // SAFETY: the plan's policy.
+        unsafe { admission::admit(self, policy, class as u32) }
+    }
+
+    fn would(&mut self, rule: Rule) {
+        // SAFETY: the scratch memory is ours.
+        unsafe { scan::would(&mut *self.twin.scratch, rule) }
+    }
 }
 
 impl World for Judging<'_, '_> {
@@ -90,18 +154,50 @@ impl World for Judging<'_, '_> {
         Listed::Nowhere
     }
 
-    fn content(&mut self) -> u32 {
-        let scratch: *mut Scratch = &mut *self.twin.scratch;
-        let Packet { payload, len, .. } = self.packet;
-        let bytes = self.frame.get(payload as usize..(payload + len) as usize).unwrap_or(&[]);
+    fn over_cps(&mut self) -> bool {
+        false
+    }
+
+    fn is_tls(&mut self) -> bool {
+        let port = u16::from_be_bytes(self.packet.destination_port);
+        self.twin.plan.tls_ports.iter().any(|one| one == port)
+    }
+
+    fn starts_with_options(&mut self) -> bool {
+        let Some(first) = self.payload().first_chunk() else { return false };
+        self.payload().len() >= MIN_MESSAGE as usize
+            && message::is_options(u64::from_le_bytes(*first))
+    }
+
+    fn read(&mut self) {
+        let bytes = self.payload().to_vec();
         let bytes = &bytes[..bytes.len().min(PAYLOAD_MAX as usize)];
-        // SAFETY: the scratch memory is ours, the policy the plan's.
+        let scratch: *mut Scratch = &mut *self.twin.scratch;
+        // SAFETY: the scratch memory is ours.
         unsafe {
             scan::begin(scratch);
             if !bytes.is_empty() {
                 (&mut (*scratch).bytes)[..bytes.len()].copy_from_slice(bytes);
                 scan::seal(scratch, bytes.len() as u32);
             }
+        }
+    }
+
+    fn message(&mut self, is_tcp: bool) -> Judgement {
+        decide::message(self, is_tcp)
+    }
+
+    fn advance(&mut self) -> bool {
+        // SAFETY: the scratch memory is ours.
+        unsafe { scan::advance(&mut *self.twin.scratch) }
+    }
+}
+
+impl Message for Judging<'_, '_> {
+    fn content(&mut self) -> u32 {
+        let scratch: *mut Scratch = &mut *self.twin.scratch;
+        // SAFETY: the scratch memory is ours, the policy the plan's.
+        unsafe {
             if scan::needs_skip(scratch) {
                 let _ = (0..scan::SKIP_CALLS).any(|_| scan::skip_call(scratch));
             }
@@ -122,20 +218,61 @@ impl World for Judging<'_, '_> {
         }
     }
 
-    fn admit(&mut self, class: Class, total: bool) -> Admission {
-        let policy = &self.twin.plan.policy;
-        let limit = |class: Class| policy.limits[class as usize];
-        let of_total = if total { limit(Class::Total) } else { Limit::UNLIMITED };
-        let now = self.twin.now_ns;
-        let source = self.packet.source.source(policy.source_mask);
-        let state = self.twin.strangers.entry(source).or_insert(Source::NEW);
-        if !spend(&mut state.tat_ns[class as usize], now, limit(class)) {
-            return Admission::OverMethod;
+    fn is_oversize(&mut self) -> bool {
+        // SAFETY: the scratch memory is ours, the policy the plan's.
+        unsafe { scan::is_oversize(&*self.twin.scratch, &raw const *self.twin.plan.policy) }
+    }
+}
+
+impl Buckets for Judging<'_, '_> {
+    fn has_budget(&mut self, budget: u32, limit: Limit) -> bool {
+        let tat_ns = self.twin.state.budgets[budget as usize];
+        limit == Limit::UNLIMITED || step(tat_ns, self.twin.now_ns, limit) != Step::Over
+    }
+
+    fn budget(&mut self, budget: u32, limit: Limit) -> bool {
+        spend(&mut self.twin.state.budgets[budget as usize], self.twin.now_ns, limit)
+    }
+
+    fn source(&mut self, class: u32, limit: Limit) -> bool {
+        if limit == Limit::UNLIMITED {
+            return true;
         }
-        if !spend(&mut state.tat_ns[Class::Total as usize], now, of_total) {
-            return Admission::OverSource;
+        let source = self.packet.source.source(self.policy().source_mask);
+        let state = self.twin.state.strangers.entry(source).or_insert(Source::NEW);
+        spend(&mut state.tat_ns[class as usize], self.twin.now_ns, limit)
+    }
+
+    fn subnet(&mut self, limit: Limit) -> bool {
+        if limit == Limit::UNLIMITED {
+            return true;
         }
-        Admission::Within
+        let policy = self.policy();
+        let subnet = self.packet.source.subnet(policy.subnet_mask, policy.subnet_mask_v4);
+        let now_ns = self.twin.now_ns;
+        spend(self.twin.state.subnets.entry(subnet).or_default(), now_ns, limit)
+    }
+
+    fn port(&mut self, max: u32, window_ns: u64) -> bool {
+        let source = self.packet.source.source(self.policy().source_mask);
+        let now_ns = self.twin.now_ns;
+        let (since_ns, seen) = self.twin.state.ports.entry(source).or_default();
+        if now_ns - *since_ns >= window_ns {
+            (*since_ns, *seen) = (now_ns, Vec::new());
+        }
+        let bit = Ports::bit(self.packet.source_port);
+        if seen.contains(&bit) {
+            return true;
+        }
+        if seen.len() >= max as usize {
+            return false;
+        }
+        seen.push(bit);
+        true
+    }
+
+    fn would(&mut self, rule: Rule) {
+        Basis::would(self, rule);
     }
 }
 

@@ -2,7 +2,8 @@
 
 use super::{change, exit::Failure, target};
 use crate::{
-    api::{client::Client, ttl::Ttl, wire::Entry},
+    api::{client::Client, wire::Entry},
+    ttl::Ttl,
     policy::Target,
 };
 

@@ -4,7 +4,8 @@ use ipnet::IpNet;
 
 use super::{change, exit::Failure, target};
 use crate::{
-    api::{client::Client, ttl::Ttl, wire::Entry},
+    api::{client::Client, wire::Entry},
+    ttl::Ttl,
     policy::Target,
 };
 

@@ -21,16 +21,14 @@ use super::{
     stats::stats,
 };
 use crate::{
-    api::{
-        ttl::Ttl,
-        wire::{
-            Added, Holder, Interface, Kind, LastReload, Listed, Lists, Origin, Reloaded, Removed,
-            Stats, Status, Tally,
-        },
+    api::wire::{
+        Added, Holder, Interface, Kind, LastReload, Listed, Lists, Origin, Reloaded, Removed,
+        Stats, Status, Tally,
     },
     kernel::Attached,
     policy::{BLACKLIST, Plan, Setting, TRUSTED, Target},
     sanitise::sanitise,
+    ttl::Ttl,
 };
 
 /// Characters of a reason that are kept.

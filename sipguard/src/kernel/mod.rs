@@ -24,7 +24,7 @@ pub use self::{
     lists::ListKind,
     log::{LOG_TARGET, LogLevel, ProgramLog},
     object::{INSTRUCTION_BUDGET, ProgramInfo},
-    test_run::{BenchKernel, TestKernel, Verdict},
+    test_run::{Action, BenchKernel, TestKernel, Verdict},
 };
 use crate::policy::{Plan, Target};
 

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use aya::{
     Ebpf,
-    maps::{HashMap, MapData},
+    maps::{HashMap, MapData, MapError},
     programs::{TestRun as _, TestRunOptions, TestRunResult},
 };
 use ipnet::IpNet;
 use sipguard_common::{
-    abi::{Address, Judged, Source},
-    method::Method,
-    rule::Rule,
+    abi::{Address, Judged, Ports, Source},
+    method::{Budget, Method},
+    rule::{Rule, Verdict as RuleVerdict},
 };
 
 use super::{ArrayMap, Kernel, KernelError, object, typed};
@@ -24,6 +24,9 @@ pub struct TestKernel {
     clock: ArrayMap<u64>,
     judged: ArrayMap<Judged>,
     strangers: HashMap<MapData, Address, Source>,
+    subnets: HashMap<MapData, Address, u64>,
+    ports: HashMap<MapData, Address, Ports>,
+    budgets: ArrayMap<u64>,
 }
 
 /// What the program did with one frame.
@@ -34,8 +37,21 @@ pub struct Verdict {
     pub method: Method,
     /// Index of the matching signature in the plan.
     pub signature: Option<usize>,
-    /// Whether the frame went on: what the program returned to the driver.
-    pub passed: bool,
+    /// Rules in mode observe that would have dropped it: their
+    /// [`Rule::bit`]s.
+    pub would: u64,
+    pub action: Action,
+}
+
+/// What became of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// It goes on as it came.
+    Pass,
+    Drop,
+    /// A TCP segment: it goes on as a reset, which closes the server's half of
+    /// the connection.
+    Reset,
 }
 
 /// The program as it protects, clock and all, run over single frames.
@@ -88,8 +104,15 @@ impl TestKernel {
         let mut ebpf: Ebpf = object::load(object::Purpose::Test)?;
         let clock = typed(&mut ebpf, "CLOCK")?;
         let judged = typed(&mut ebpf, "JUDGED")?;
-        let strangers = typed(&mut ebpf, "STRANGERS")?;
-        Ok(Self { kernel: Kernel::from_object(ebpf)?, clock, judged, strangers })
+        Ok(Self {
+            clock,
+            judged,
+            strangers: typed(&mut ebpf, "STRANGERS")?,
+            subnets: typed(&mut ebpf, "SUBNETS")?,
+            ports: typed(&mut ebpf, "PORTS")?,
+            budgets: typed(&mut ebpf, "BUDGETS")?,
+            kernel: Kernel::from_object(ebpf)?,
+        })
     }
 
     /// The lists, policy and counters of this load.
@@ -128,15 +151,25 @@ impl TestKernel {
             .map_err(KernelError::map("setting a source's buckets"))
     }
 
-    /// Forgets every stranger.
+    /// Sets the bucket that all strangers share.
+    ///
+    /// # Errors
+    /// Where the kernel refuses.
+    pub fn set_budget(&mut self, budget: Budget, tat_ns: u64) -> Result<(), KernelError> {
+        self.budgets.set(budget as u32, tat_ns, 0).map_err(KernelError::map("setting a budget"))
+    }
+
+    /// Forgets every stranger, and what they all have spent.
     ///
     /// # Errors
     /// Where the kernel refuses.
     pub fn forget_sources(&mut self) -> Result<(), KernelError> {
-        let sources: Result<Vec<_>, _> = self.strangers.keys().collect();
-        sources
-            .and_then(|sources| sources.iter().try_for_each(|source| self.strangers.remove(source)))
-            .map_err(KernelError::map("forgetting sources"))
+        let context = KernelError::map("forgetting sources");
+        forget(&mut self.strangers)
+            .and_then(|()| forget(&mut self.subnets))
+            .and_then(|()| forget(&mut self.ports))
+            .map_err(context)?;
+        Budget::ALL.into_iter().try_for_each(|budget| self.set_budget(budget, 0))
     }
 
     /// When the kernel's entry for a blocked network ends; 0 is never.
@@ -154,20 +187,28 @@ impl TestKernel {
     pub fn run(&mut self, frame: &[u8]) -> Result<Verdict, KernelError> {
         let returned = test_run(&self.kernel, frame, 1)?.return_value;
         let judged = self.judged.get(&0, 0).map_err(KernelError::map("reading the outcome"))?;
+        let rule = Rule::from_number(judged.rule).ok_or(KernelError::Missing {
+            what: "known rule for an outcome in",
+            name: "JUDGED",
+        })?;
         Ok(Verdict {
-            rule: Rule::from_number(judged.rule).ok_or(KernelError::Missing {
-                what: "known rule for an outcome in",
-                name: "JUDGED",
-            })?,
+            rule,
             method: Method::ALL.get(judged.method as usize).copied().unwrap_or(Method::Unknown),
             signature: (judged.signature as usize).checked_sub(1),
-            passed: match returned {
-                XDP_PASS => true,
-                XDP_DROP => false,
-                other => return Err(KernelError::Refused(format!("XDP action {other}"))),
+            would: judged.would,
+            action: match (returned, rule.verdict()) {
+                (XDP_PASS, RuleVerdict::Pass) => Action::Pass,
+                (XDP_PASS, RuleVerdict::Drop) => Action::Reset,
+                (XDP_DROP, _) => Action::Drop,
+                (other, _) => return Err(KernelError::Refused(format!("XDP action {other}"))),
             },
         })
     }
+}
+
+fn forget<V: aya::Pod>(map: &mut HashMap<MapData, Address, V>) -> Result<(), MapError> {
+    let keys: Vec<Address> = map.keys().collect::<Result<_, _>>()?;
+    keys.iter().try_for_each(|key| map.remove(key))
 }
 
 fn test_run(kernel: &Kernel, frame: &[u8], repeat: u32) -> Result<TestRunResult, KernelError> {

@@ -8,8 +8,11 @@ mod blocks;
 mod changes;
 mod diagnostic;
 mod document;
+mod events;
+mod limits;
 mod lint;
 mod load;
+mod modes;
 mod peers;
 mod plan;
 mod rate;
@@ -23,9 +26,12 @@ mod target;
 pub use automaton::{Size, TooLarge, compile};
 pub use changes::{Changes, ListChange, Setting, SignatureChange};
 pub use diagnostic::{Diagnostic, Diagnostics, Excerpt, Severity};
+pub use events::EventSettings;
+pub use limits::{Limits, MessageLimits, PortLimit, SubnetLimit};
 pub use load::{BLACKLIST, FILES, SETTINGS, SIGNATURES, TRUSTED, load};
+pub use modes::{Modes, RuleMode};
 pub use plan::{
-    Block, Limits, MAX_BLOCKED, MAX_TRUSTED, Mode, OptionsRule, Peer, Plan, Ports, Posture,
+    Block, Fragments, MAX_BLOCKED, MAX_TRUSTED, Mode, OptionsRule, Peer, Plan, Ports, Posture,
 };
 pub use rate::{MAX_BURST, Rate, RateError, RateLimit};
 pub use settings::MAX_PROTECTED;
