@@ -114,11 +114,16 @@ impl World for Judging<'_, '_> {
         let table = &raw const self.twin.plan.policy.automaton;
         // SAFETY: the scratch memory is ours and sealed, the table the plan's.
         unsafe {
+            scan::scan_begin(scratch, table);
             let _ = (0..scan::SCAN_CALLS).any(|_| scan::scan_call(scratch));
+            scan::scan_end(scratch);
+            if scan::body_begin(scratch) {
+                let _ = (0..scan::SCAN_CALLS).any(|_| scan::body_call(scratch));
+            }
             if scan::match_begin(scratch, table, 0) {
                 let _ = (0..scan::MATCH_CALLS).any(|_| scan::match_call(scratch, table));
             }
-            (*scratch).signature
+            scan::match_end(scratch, table)
         }
     }
 
