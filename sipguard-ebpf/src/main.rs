@@ -60,7 +60,7 @@ fn judge(frame: &Ingress<'_>, ifindex: u32) -> Option<u32> {
         return None;
     }
     // SAFETY: this CPU's own memory.
-    unsafe { scan::forget(scratch) };
+    unsafe { scan::new_packet(scratch) };
     let judgement = decide(&mut Kernel { frame, policy, scratch }, transport);
     Some(conclude(frame, ifindex, policy, scratch, judgement))
 }
@@ -96,14 +96,11 @@ fn conclude(
     if !is_drop && would == 0 {
         return xdp_action::XDP_PASS;
     }
-    let slot = match signature {
-        0 => 0,
-        signature => {
-            let slot = count::signature_slot(policy, signature);
-            count::signature_hit(slot);
-            slot + 1
-        }
-    };
+    let mut slot = 0;
+    if signature != 0 && (1 << (judgement.rule & 63) | would) & Rule::Signature.bit() != 0 {
+        slot = count::signature_slot(policy, signature) + 1;
+        count::signature_hit(slot - 1);
+    }
     let (rule, outcome, action) = if !is_drop {
         (lowest(would), outcome::WOULD_DROP, xdp_action::XDP_PASS)
     } else if closes(judgement.rule) && close(frame, policy, scratch, judgement.rule, signature) {

@@ -77,7 +77,7 @@ impl<'a> Twin<'a> {
     /// Where the decision names a rule that is none: a defect.
     pub fn run(&mut self, frame: &[u8]) -> Outcome {
         // SAFETY: the scratch memory is ours.
-        unsafe { scan::forget(&mut *self.scratch) };
+        unsafe { scan::new_packet(&mut *self.scratch) };
         let Judgement { rule, method } =
             self.judge(frame).unwrap_or(Judgement::of(Rule::NotSip));
         let rule = Rule::from_number(rule).expect("a rule");
@@ -210,11 +210,16 @@ impl Message for Judging<'_, '_> {
         let table = &raw const self.twin.plan.policy.automaton;
         // SAFETY: the scratch memory is ours and sealed, the table the plan's.
         unsafe {
+            scan::scan_begin(scratch, table);
             let _ = (0..scan::SCAN_CALLS).any(|_| scan::scan_call(scratch));
+            scan::scan_end(scratch);
+            if scan::body_begin(scratch) {
+                let _ = (0..scan::SCAN_CALLS).any(|_| scan::body_call(scratch));
+            }
             if scan::match_begin(scratch, table, 0) {
                 let _ = (0..scan::MATCH_CALLS).any(|_| scan::match_call(scratch, table));
             }
-            (*scratch).signature
+            scan::match_end(scratch, table)
         }
     }
 

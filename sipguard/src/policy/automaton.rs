@@ -346,8 +346,10 @@ fn write(table: &mut Table, classes: &Classes, rows: &Rows, signatures: usize) {
     let accept_from = rows.entries.len() / classes.count;
     table.roots = [NO_ROOT; FIELD_SLOTS];
     if signatures > 0 {
-        table.roots[Field::UserAgent as usize] = NAME_N;
+        table.roots[Field::UserAgent as usize] = COLON;
     }
+    table.fields = u32::from(signatures > 0) << (Field::UserAgent as u32);
+    table.note_from = accept_from as u32;
     table.accept_from = accept_from as u32;
     table.shift = shift;
     table.classes = classes.of;

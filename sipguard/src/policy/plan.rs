@@ -282,7 +282,14 @@ const _: () = {
         + abi::KEEPALIVES * size_of::<Keepalive>()
         + 2048 * size_of::<u64>()
         + MAX_SIGNATURES * size_of::<u16>();
-    assert!(size_of::<Policy>() == head + size_of::<automaton::Table>());
+    let table = FIELD_SLOTS * size_of::<u32>()
+        + 6 * size_of::<u32>()
+        + automaton::MAX_NOTES * size_of::<u64>()
+        + automaton::MAX_JOINED * (size_of::<u64>() + size_of::<u32>())
+        + 256
+        + automaton::TABLE_LEN * size_of::<u16>();
+    assert!(size_of::<automaton::Table>() == table);
+    assert!(size_of::<Policy>() == head + table);
 };
 
 impl Plan {
@@ -387,6 +394,7 @@ impl Default for Plan {
             policy: zeroed_policy(),
         };
         plan.policy.automaton.roots = [NO_ROOT; FIELD_SLOTS];
+        plan.policy.automaton.note_from = u32::from(automaton::DEAD) + 1;
         plan.policy.automaton.accept_from = u32::from(automaton::DEAD) + 1;
         plan.write_settings();
         plan

@@ -43,6 +43,16 @@ impl fmt::Display for Match {
 pub const fn field_name(field: Field) -> &'static str {
     match field {
         Field::UserAgent => "user-agent",
+        Field::From => "from",
+        Field::To => "to",
+        Field::Contact => "contact",
+        Field::CallId => "call-id",
+        Field::Via => "via",
+        Field::CSeq => "cseq",
+        Field::Subject => "subject",
+        Field::RequestUri => "request-uri",
+        Field::StartLine => "start-line",
+        Field::Body => "body",
     }
 }
 
