@@ -7,6 +7,7 @@ use sipguard_common::{
     method::METHOD_SLOTS,
     opaque,
     rule::{RULE_SLOTS, Rule},
+    scan,
 };
 
 use crate::maps;
@@ -29,34 +30,37 @@ fn slot(ifindex: u32) -> u32 {
     0
 }
 
-/// What is to be counted of a packet.
-pub(crate) struct Counted {
-    pub(crate) judgement: Judgement,
-    /// The signature that matched, by index plus one, or 0.
-    pub(crate) signature: u32,
-    /// Bits of the rules that would have dropped it.
-    pub(crate) would: u64,
-}
-
-/// Counts one frame of `bytes` bytes.
-#[inline(always)]
-pub(crate) fn count(ifindex: u32, bytes: u32, counted: &Counted) {
-    let Counted { judgement: Judgement { rule, method }, signature, would } = *counted;
-    if maps::is_test() {
-        let _ = maps::JUDGED.set(0, Judged { rule, method, signature, pad: 0, would }, 0);
-    }
-    let Some(counters) = maps::COUNTERS.get_ptr_mut(slot(ifindex)) else {
-        return;
+/// Counts one frame of `bytes` bytes. A subprogram: each of its ways would
+/// otherwise be walked for each way there.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn count_frame(ifindex: u32, bytes: u32, judged: u32) -> u32 {
+    let (Some(scratch), Some(counters)) =
+        (maps::SCRATCH.get_ptr(0), maps::COUNTERS.get_ptr_mut(slot(ifindex)))
+    else {
+        return 0;
     };
-    // SAFETY: this CPU's own value; what indexes it is compared.
+    let judgement = Judgement::decode(judged);
+    let Judgement { rule, method } = judgement;
+    // SAFETY: this CPU's own values; what indexes them is compared.
     unsafe {
+        let (signature, would) = scan::found(scratch);
+        if maps::is_test() {
+            let _ = maps::JUDGED.set(0, Judged { rule, method, signature, pad: 0, would }, 0);
+        }
         add((&raw mut (*counters).rules).cast(), u64::from(rule), bytes);
-        let drops = counted.judgement.is_drop();
-        by_method(counters, method, drops);
+        by_method(counters, method, judgement.is_drop());
         if would != 0 {
             would_drop(counters, would, bytes);
         }
     }
+    0
+}
+
+/// As the subprogram says.
+#[inline(always)]
+pub(crate) fn count(ifindex: u32, bytes: u32, judgement: Judgement) {
+    count_frame(ifindex, bytes, judgement.encode());
 }
 
 #[inline(always)]
@@ -74,7 +78,7 @@ unsafe fn add(counts: *mut Count, rule: u64, bytes: u32) {
 }
 
 /// One pass over the rules that can drop, which are known here.
-#[inline(never)]
+#[inline(always)]
 unsafe fn would_drop(counters: *mut Counters, would: u64, bytes: u32) {
     let mut i = 0;
     while i < Rule::ALL.len() {

@@ -27,7 +27,7 @@ use sipguard_common::{
     scan::{self, Scratch},
 };
 
-use crate::{count::Counted, events::Told, packet::Ingress, world::Kernel};
+use crate::{events::Told, packet::Ingress, world::Kernel};
 
 /// Judges each frame that comes in.
 #[xdp(frags)]
@@ -35,8 +35,7 @@ pub(crate) fn sipguard_ingress(context: XdpContext) -> u32 {
     let frame = Ingress::new(&context);
     let ifindex = context.ingress_ifindex() as u32;
     judge(&frame, ifindex).unwrap_or_else(|| {
-        let judgement = Judgement::of(Rule::NotSip);
-        count::count(ifindex, frame.len(), &Counted { judgement, signature: 0, would: 0 });
+        count::count(ifindex, frame.len(), Judgement::of(Rule::NotSip));
         xdp_action::XDP_PASS
     })
 }
@@ -45,6 +44,8 @@ pub(crate) fn sipguard_ingress(context: XdpContext) -> u32 {
 #[inline(always)]
 fn judge(frame: &Ingress<'_>, ifindex: u32) -> Option<u32> {
     let scratch = maps::SCRATCH.get_ptr_mut(0)?;
+    // SAFETY: this CPU's own memory.
+    unsafe { scan::new_packet(scratch) };
     // SAFETY: this CPU's own memory, and nothing else points into it here.
     let packet = unsafe { &mut (*scratch).packet };
     let transport = parse(frame, packet)?;
@@ -59,8 +60,6 @@ fn judge(frame: &Ingress<'_>, ifindex: u32) -> Option<u32> {
     if policy.protected != 0 && !lists::is_protected(packet.destination, policy.protected) {
         return None;
     }
-    // SAFETY: this CPU's own memory.
-    unsafe { scan::new_packet(scratch) };
     let judgement = decide(&mut Kernel { frame, policy, scratch }, transport);
     Some(conclude(frame, ifindex, policy, scratch, judgement))
 }
@@ -91,7 +90,7 @@ fn conclude(
 ) -> u32 {
     // SAFETY: this CPU's own memory.
     let (signature, would) = unsafe { scan::found(scratch) };
-    count::count(ifindex, frame.len(), &Counted { judgement, signature, would });
+    count::count(ifindex, frame.len(), judgement);
     let is_drop = judgement.is_drop();
     if !is_drop && would == 0 {
         return xdp_action::XDP_PASS;
