@@ -323,10 +323,10 @@ pub unsafe fn seal(scratch: *mut Scratch, len: u32) {
 
 /// Steps of one call from the loop helper, which itself costs as much as
 /// several of them.
-pub const STEPS: u32 = 32;
+pub const STEPS: u32 = 16;
 /// Calls that the line scan may take: more than one step for each word and
 /// each line of the largest payload, if its lines have 4 bytes or more.
-pub const SCAN_CALLS: u32 = 18;
+pub const SCAN_CALLS: u32 = 36;
 /// Calls that skipping the leading line ends may take: a step for each byte.
 pub const SKIP_CALLS: u32 = PAYLOAD_MAX.div_ceil(STEPS);
 /// Bytes that the automaton reads in one call.

@@ -10,6 +10,7 @@
 
 mod agents;
 mod evasions;
+mod fingerprints;
 mod forms;
 mod harmless;
 mod keepalives;
@@ -32,7 +33,7 @@ use sipguard_common::{
 
 use crate::{layout, packet::Packet};
 
-pub use signatures::{DEFAULT_SIGNATURES, DefaultSignature, Match};
+pub use signatures::{DEFAULT_SIGNATURES, DefaultSignature, FINGERPRINTS, Match};
 
 /// Entries of the trusted list, in the form of trusted.toml.
 pub const TRUSTED: &[&str] = &[
@@ -96,7 +97,7 @@ pub struct Case {
     /// The method, where the packet is judged as a request of a known one;
     /// `None` stands for [`Method::Unknown`] in the counters.
     pub method: Option<Method>,
-    /// The text of the default signature that matches.
+    /// The name of the default signature that matches.
     pub signature: Option<&'static str>,
     /// The policy and state that the case needs.
     pub setup: Setup,
@@ -114,8 +115,8 @@ impl Case {
         self
     }
 
-    fn signature(mut self, text: &'static str) -> Self {
-        self.signature = Some(text);
+    fn signature(mut self, name: &'static str) -> Self {
+        self.signature = Some(name);
         self
     }
 
@@ -146,6 +147,7 @@ pub fn corpus() -> Vec<Case> {
         agents::cases(),
         scanners::cases(),
         evasions::cases(),
+        fingerprints::cases(),
         options::cases(),
         limits::cases(),
         harmless::cases(),
@@ -196,7 +198,7 @@ mod tests {
         let ids: HashSet<_> = corpus().iter().map(|case| case.id).collect();
         for id in [
             "L11", "L12", "L13", "L14", "L26", "L32", "L33", "D03", "D04", "D05", "D06", "D12",
-            "A01", "A02", "A08", "A09", "F01", "F02", "F12", "RFC4475",
+            "A01", "A02", "A07", "A08", "A09", "F01", "F05", "F02", "F12", "RFC4475",
         ] {
             assert!(ids.contains(id), "{id}");
         }
@@ -207,6 +209,14 @@ mod tests {
         let expected: HashSet<_> = corpus().iter().map(|case| case.expect).collect();
         for rule in Rule::ALL {
             assert!(expected.contains(rule), "{}", rule.name());
+        }
+    }
+
+    #[test]
+    fn every_fingerprint_is_expected_by_a_case() {
+        let expected: HashSet<_> = corpus().iter().filter_map(|case| case.signature).collect();
+        for name in FINGERPRINTS {
+            assert!(expected.contains(name), "{name}");
         }
     }
 
@@ -222,9 +232,10 @@ mod tests {
     fn signature_and_method_agree_with_the_rule() {
         for case in corpus() {
             assert_eq!(case.expect == Rule::Signature, case.signature.is_some(), "{}", case.name);
-            if let Some(text) = case.signature {
-                let known = DEFAULT_SIGNATURES.iter().any(|signature| signature.text == text);
-                assert!(known, "{}: {text} is no default signature", case.name);
+            if let Some(name) = case.signature {
+                let mut agents = DEFAULT_SIGNATURES.iter().map(|signature| signature.name);
+                let known = agents.any(|agent| agent == name) || FINGERPRINTS.contains(&name);
+                assert!(known, "{}: {name} is no default signature", case.name);
             }
             match case.expect {
                 Rule::Options => assert_eq!(case.method, Some(Method::Options), "{}", case.name),

@@ -52,8 +52,8 @@ fn assert_case(case: &Case, plan: &Plan, judged: Judgement, passed: bool) {
     let method = case.method.unwrap_or(Method::Unknown);
     assert_eq!(judged.method, method as u32, "{name}: method");
     let signature = (judged.signature as usize).checked_sub(1);
-    let text = signature.map(|index| plan.signatures[index].text.as_str());
-    assert_eq!(text, case.signature, "{name}: signature");
+    let found = signature.map(|index| plan.signatures[index].name.as_str());
+    assert_eq!(found, case.signature, "{name}: signature");
 }
 
 #[test]

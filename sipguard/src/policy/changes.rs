@@ -256,14 +256,15 @@ mod tests {
 
     use super::*;
     use crate::policy::{
-        Match, Signature,
+        Condition, Match, Signature,
         plan::{Block, Peer, Posture},
         rate::RateLimit,
     };
 
     fn signature(name: &str) -> Signature {
         let text = name.to_owned();
-        Signature { name: name.to_owned(), field: Field::UserAgent, kind: Match::Prefix, text }
+        let condition = Condition { field: Field::UserAgent, kind: Match::Prefix, text };
+        Signature { name: name.to_owned(), conditions: vec![condition] }
     }
 
     fn peer(name: &str) -> Peer {

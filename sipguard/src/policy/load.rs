@@ -111,10 +111,10 @@ fn read_signatures(table: &DeTable<'_>, plan: &mut Plan, problems: &mut Problems
     plan.signatures = entries.iter().map(|(signature, _)| signature.clone()).collect();
     match compile(&plan.signatures, &mut plan.policy.automaton) {
         Ok(_) => lint::signatures(&entries, &plan.policy.automaton, problems),
-        Err(error @ automaton::TooLarge { needed, available }) => problems.whole_file(
+        Err(error @ automaton::TooLarge { what, needed, available }) => problems.whole_file(
             error,
             format!(
-                "shorten texts or disable signatures until about {} fewer bytes are left",
+                "shorten texts or disable signatures until {} fewer {what} are needed",
                 needed - available
             ),
         ),

@@ -6,7 +6,7 @@ use sipguard_common::automaton::Field;
 use toml::de::{DeTable, DeValue};
 
 use super::*;
-use crate::policy::{Match, blocks, lint, peers, settings, signatures};
+use crate::policy::{Condition, Match, Signature, blocks, lint, peers, settings, signatures};
 
 fn config() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../config")
@@ -20,6 +20,20 @@ fn shipped() -> Plan {
     let (plan, warnings) = load(&config()).unwrap_or_else(|found| panic!("{found}"));
     assert!(warnings.is_empty(), "{}", Diagnostics(warnings));
     plan
+}
+
+/// The signatures that look at User-Agent alone.
+fn agents(plan: &Plan) -> impl Iterator<Item = &Condition> {
+    plan.signatures.iter().filter_map(Signature::only).filter(|only| only.field == Field::UserAgent)
+}
+
+fn nothing_genuine_matches(plan: &Plan) {
+    for (field, values) in lint::GENUINE {
+        for value in *values {
+            let index = lint::run(&plan.policy.automaton, *field, value);
+            assert_eq!(index, None, "{field:?}: {value}");
+        }
+    }
 }
 
 /// The index of the signature that a User-Agent matches.
@@ -164,7 +178,8 @@ fn known_scanners_match() {
         for value in [value.to_lowercase(), value.to_uppercase(), swapped, value] {
             let index = matches(&plan, &value).unwrap_or_else(|| panic!("{value} passes"));
             let signature = &plan.signatures[index];
-            assert_eq!((signature.kind, signature.text.as_str()), (kind, text), "{value}");
+            let only = signature.only().unwrap();
+            assert_eq!((only.kind, only.text.as_str()), (kind, text), "{value}");
         }
     };
     for text in prefix {
@@ -182,7 +197,8 @@ fn known_scanners_match() {
     check(Match::Contains, "sipvicious", "the sipvicious suite".to_owned());
     // It begins with the letters of sipcli, and is a phone's.
     assert_eq!(matches(&plan, "SipClient 2.1"), None);
-    assert_eq!(plan.signatures.len(), prefix.len() + exact.len() + 3);
+    let agents = agents(&plan).count();
+    assert_eq!(agents, prefix.len() + exact.len() + 3);
 }
 
 /// L33: User-Agents that must pass.
@@ -208,9 +224,7 @@ fn l33_phones_gateways_and_servers_pass() {
     ] {
         assert_eq!(matches(&plan, value), None, "{value}");
     }
-    for value in lint::GENUINE {
-        assert_eq!(matches(&plan, value), None, "{value}");
-    }
+    nothing_genuine_matches(&plan);
 }
 
 /// D18: `system` blocked 3CXPhoneSystem, `x` blocked X-Lite.
@@ -236,13 +250,24 @@ fn opt_in_signatures_work_when_enabled() {
         fs::write(dir.path().join(name), text).unwrap();
     }
     let (plan, warnings) = load(dir.path()).unwrap_or_else(|found| panic!("{found}"));
-    assert_eq!(plan.signatures.len(), shipped().signatures.len() + 27);
+    assert_eq!(plan.signatures.len(), shipped().signatures.len() + 31);
     // sipptk is one of SIPp's, once that is enabled.
     assert_eq!(warnings.len(), 1, "{}", Diagnostics(warnings));
-    for signature in &plan.signatures {
-        assert!(matches(&plan, &signature.text).is_some(), "{}", signature.text);
+    for Condition { text, .. } in agents(&plan) {
+        assert!(matches(&plan, text).is_some(), "{text}");
     }
-    for value in lint::GENUINE {
-        assert_eq!(matches(&plan, value), None, "{value}");
+    for (field, value, name) in [
+        (Field::From, "sipp <sip:sipp@198.51.100.7>;tag=7SIPpTag001", "SIPp tag"),
+        (Field::Subject, "Performance Test", "SIPp subject"),
+        (Field::From, "sip:sipsak@198.51.100.7:5061;tag=3ade68b1", "sipsak-from"),
+        (
+            Field::Via,
+            "SIP/2.0/UDP 198.51.100.7:5061;branch=z9hG4bK.1a2b3c4d;rport;alias",
+            "sipsak-branch",
+        ),
+    ] {
+        let index = lint::run(&plan.policy.automaton, field, value);
+        assert_eq!(index.map(|index| plan.signatures[index].name.as_str()), Some(name));
     }
+    nothing_genuine_matches(&plan);
 }

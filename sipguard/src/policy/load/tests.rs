@@ -465,7 +465,8 @@ fn enabled_signatures_reach_the_automaton_in_order() {
     let names: Vec<&str> =
         plan.signatures.iter().map(|signature| signature.name.as_str()).collect();
     assert_eq!(names, ["one", "three"]);
-    let run = |value| lint::run(&plan.policy.automaton, plan.signatures[0].field, value);
+    let run =
+        |value| lint::run(&plan.policy.automaton, plan.signatures[0].conditions[0].field, value);
     assert_eq!(run("Friendly-Scanner"), Some(0));
     assert_eq!(run("is SIPVicious"), Some(1));
     assert_eq!(run("sundayddr"), None);
