@@ -41,13 +41,15 @@ impl Content {
     }
 }
 
-/// Whether the operator's lists name a source; trust wins.
+/// Whether the lists name a source; trust wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Listed {
     Nowhere = 0,
     Trusted = 1,
     Blocked = 2,
+    /// By sipguard itself, for a time.
+    Banned = 3,
 }
 
 /// What the buckets of a source say.
@@ -113,6 +115,7 @@ pub fn decide<W: World>(
     match world.listed() {
         Listed::Trusted => return Judgement::of(Rule::Trusted),
         Listed::Blocked => return Judgement::of(Rule::Blocked),
+        Listed::Banned => return Judgement::of(Rule::Banned),
         Listed::Nowhere => {}
     }
     // Before the posture: it has no port, so it may be anybody's, and the first

@@ -71,6 +71,8 @@ rules! {
     Trusted = 2, "trusted", Pass;
     /// The source is in blacklist.toml or was blocked by the operator.
     Blocked = 6, "blocked", Drop;
+    /// The source is banned: sipguard saw a signature in its TCP connection.
+    Banned = 8, "banned", Drop;
     /// A later fragment of a datagram: it carries no port, so only the lists judge it.
     Fragment = 10, "fragment", Pass;
     /// Posture closed: the source is not trusted.

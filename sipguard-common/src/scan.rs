@@ -54,6 +54,9 @@ pub struct Scratch {
     pub found: u32,
     /// Index of the signature that matched, plus one.
     pub signature: u32,
+    /// [`crate::abi::cps`] class and bucket of the trusted entry that was found.
+    pub class: u32,
+    pub peer: u32,
     pub packet: Packet,
     pub hits: [Hit; MAX_HITS as usize],
     /// Payload, seal, and what earlier packets left.
@@ -69,6 +72,8 @@ impl Scratch {
         hit: 0,
         found: 0,
         signature: 0,
+        class: 0,
+        peer: 0,
         packet: Packet::ZERO,
         hits: [Hit { offset: 0, field: 0 }; MAX_HITS as usize],
         bytes: [0; BUFFER],

@@ -79,7 +79,7 @@ struct Kernel<'a> {
 impl World for Kernel<'_> {
     #[inline(always)]
     fn listed(&mut self) -> Listed {
-        lists::look_up()
+        lists::look_up(self.policy)
     }
 
     #[inline(always)]

@@ -7,9 +7,10 @@ use aya_ebpf::{
 };
 use sipguard_common::{
     abi::{
-        Address, Counters, INTERFACE_SLOTS, Interfaces, Judged, ListEntry, ListKey, ListSizes,
-        Policy, Source,
+        Address, BANS, Ban, Counters, INTERFACE_SLOTS, Interfaces, Judged, ListEntry, ListKey,
+        ListSizes, MAX_BLOCKED, MAX_TRUSTED, Policy, Source,
     },
+    networks,
     scan::Scratch,
 };
 
@@ -53,17 +54,30 @@ pub(crate) static COUNTERS: PerCpuArray<Counters, INTERFACE_SLOTS> = PerCpuArray
 #[btf_map]
 pub(crate) static LIST_SIZES: Array<ListSizes, 1> = Array::new();
 
+/// The index of the lists, see [`networks`].
 #[btf_map]
-pub(crate) static TRUSTED: HashMap<ListKey, ListEntry, 65_536, NO_PREALLOC> = HashMap::new();
+pub(crate) static NETWORKS: Array<networks::Chunk, { networks::CHUNKS }> = Array::new();
 
 #[btf_map]
-pub(crate) static TRUSTED_PREFIX: LpmTrie<ListKey, ListEntry, 65_536> = LpmTrie::new();
+pub(crate) static TRUSTED: HashMap<ListKey, ListEntry, MAX_TRUSTED, NO_PREALLOC> = HashMap::new();
 
 #[btf_map]
-pub(crate) static BLOCKED: HashMap<ListKey, ListEntry, 1_000_000, NO_PREALLOC> = HashMap::new();
+pub(crate) static TRUSTED_PREFIX: LpmTrie<ListKey, ListEntry, MAX_TRUSTED> = LpmTrie::new();
 
 #[btf_map]
-pub(crate) static BLOCKED_PREFIX: LpmTrie<ListKey, ListEntry, 1_000_000> = LpmTrie::new();
+pub(crate) static BLOCKED: HashMap<ListKey, ListEntry, MAX_BLOCKED, NO_PREALLOC> = HashMap::new();
+
+#[btf_map]
+pub(crate) static BLOCKED_PREFIX: LpmTrie<ListKey, ListEntry, MAX_BLOCKED> = LpmTrie::new();
+
+/// What sipguard blocked by itself, by source. Written only on evidence that
+/// cannot be spoofed: a flood of made-up addresses evicts nothing.
+#[btf_map]
+pub(crate) static BANNED: LruHashMap<Address, Ban, BANS> = LruHashMap::new();
+
+/// 1 from the first ban on: until then nobody looks for one.
+#[btf_map]
+pub(crate) static BANS_MADE: Array<u64, 1> = Array::new();
 
 #[btf_map]
 pub(crate) static PROTECTED: LpmTrie<ListKey, ListEntry, 65_536> = LpmTrie::new();

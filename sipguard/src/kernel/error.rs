@@ -33,7 +33,7 @@ pub enum KernelError {
     #[error("at most {0} interfaces can be protected at once")]
     TooManyInterfaces(usize),
     #[error("the {list} list is full: it holds at most {capacity} {kind}")]
-    ListFull { list: &'static str, kind: &'static str, capacity: u32 },
+    ListFull { list: &'static str, kind: &'static str, capacity: usize },
     #[error("{what} failed: {source}")]
     Map { what: &'static str, source: MapError },
     #[error("{what} failed: {source}")]

@@ -58,9 +58,7 @@ impl PolicyMap {
         let protected: Vec<_> =
             plan.protected.iter().map(|net| protected_key(*net, mark)).collect();
         for key in &protected {
-            if let Err(error) =
-                self.protected.insert(key, entry(0, key.prefix_len(), Origin::File), 0)
-            {
+            if let Err(error) = self.protected.insert(key, entry(0, 0, Origin::File), 0) {
                 self.forget(&protected);
                 return Err(KernelError::map("adding a protected destination")(error));
             }
@@ -120,5 +118,5 @@ impl PolicyMap {
 
 fn protected_key(net: IpNet, mark: u32) -> Key<ListKey> {
     let (ListKey { address, .. }, bits) = key(Target { net, port: None });
-    Key::new(bits, ListKey::protected(address, mark))
+    Key::new(u32::from(bits), ListKey::protected(address, mark))
 }

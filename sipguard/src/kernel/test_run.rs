@@ -1,7 +1,7 @@
 //! Running the real program over frames by BPF_PROG_TEST_RUN, with a clock of
 //! our own and no interface: for tests and replay.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use aya::{
     Ebpf,
@@ -10,7 +10,7 @@ use aya::{
 };
 use ipnet::IpNet;
 use sipguard_common::{
-    abi::{Address, Judged, Source},
+    abi::{Address, Ban, Judged, Source},
     method::Method,
     rule::Rule,
 };
@@ -137,6 +137,14 @@ impl TestKernel {
         sources
             .and_then(|sources| sources.iter().try_for_each(|source| self.strangers.remove(source)))
             .map_err(KernelError::map("forgetting sources"))
+    }
+
+    /// Bans the source of an address, with times on the program's own clock.
+    ///
+    /// # Errors
+    /// Where the kernel refuses.
+    pub fn ban(&mut self, address: IpAddr, ban: Ban) -> Result<(), KernelError> {
+        self.kernel.bans.set(address, ban)
     }
 
     /// When the kernel's entry for a blocked network ends; 0 is never.

@@ -6,6 +6,7 @@
 mod automaton;
 mod blocks;
 mod changes;
+mod cps;
 mod diagnostic;
 mod document;
 mod lint;
@@ -15,6 +16,7 @@ mod plan;
 mod rate;
 mod reader;
 mod settings;
+mod shared;
 mod signature;
 mod signatures;
 mod source;
@@ -22,6 +24,7 @@ mod target;
 
 pub use automaton::{Size, TooLarge, compile};
 pub use changes::{Changes, ListChange, Setting, SignatureChange};
+pub use cps::CpsClass;
 pub use diagnostic::{Diagnostic, Diagnostics, Excerpt, Severity};
 pub use load::{BLACKLIST, FILES, SETTINGS, SIGNATURES, TRUSTED, load};
 pub use plan::{
@@ -29,6 +32,7 @@ pub use plan::{
 };
 pub use rate::{MAX_BURST, Rate, RateError, RateLimit};
 pub use settings::MAX_PROTECTED;
+pub use shared::Shared;
 pub use signature::{Match, Signature, field_name};
 pub use source::MAX_FILE_BYTES;
 pub use target::{Target, TargetError, parse_net};

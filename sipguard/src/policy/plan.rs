@@ -6,6 +6,7 @@ use std::{
     ops::RangeInclusive,
     path::PathBuf,
     ptr, slice,
+    sync::Arc,
 };
 
 use ipnet::IpNet;
@@ -19,16 +20,18 @@ use sipguard_common::{
 };
 
 use super::{
+    cps::CpsClass,
     rate::{Rate, RateLimit},
+    shared::Shared,
     signature::Signature,
     target::Target,
 };
 
 /// Entries of trusted.toml at most.
-pub const MAX_TRUSTED: usize = 65_536;
+pub const MAX_TRUSTED: usize = abi::MAX_TRUSTED;
 
 /// Entries of blacklist.toml at most.
-pub const MAX_BLOCKED: usize = 1_000_000;
+pub const MAX_BLOCKED: usize = abi::MAX_BLOCKED;
 
 /// How the program attaches to an interface.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -233,12 +236,16 @@ const DEFAULT_STRANGER: [RateLimit; Class::ALL.len()] = {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Peer {
     pub name: String,
+    /// What its calls are held to, all its addresses together; `None` is
+    /// nothing.
+    pub class: Option<CpsClass>,
 }
 
 /// An entry of blacklist.toml.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Block {
-    pub reason: Option<String>,
+    /// Shared by all addresses of an entry.
+    pub reason: Option<Arc<str>>,
     /// When the block ends; `None` means never.
     pub until: Option<Timestamp>,
 }
@@ -258,8 +265,8 @@ pub struct Plan {
     pub options: OptionsRule,
     /// As written: posture open makes all of them unlimited in [`Self::policy`].
     pub limits: Limits,
-    pub trusted: BTreeMap<Target, Peer>,
-    pub blocked: BTreeMap<IpNet, Block>,
+    pub trusted: Shared<BTreeMap<Target, Peer>>,
+    pub blocked: Shared<BTreeMap<IpNet, Block>>,
     /// Protected destinations; with none, every destination is protected.
     pub protected: BTreeSet<IpNet>,
     /// The enabled ones; the index is the number that the automaton reports.
@@ -335,8 +342,8 @@ impl Default for Plan {
             posture: Posture::default(),
             options: OptionsRule::default(),
             limits: Limits::default(),
-            trusted: BTreeMap::new(),
-            blocked: BTreeMap::new(),
+            trusted: Shared::default(),
+            blocked: Shared::default(),
             protected: BTreeSet::new(),
             signatures: Vec::new(),
             policy: zeroed_policy(),
