@@ -234,6 +234,7 @@ mod tests {
                 | Rule::NotSip
                 | Rule::Trusted
                 | Rule::Blocked
+                | Rule::Banned
                 | Rule::Closed
                 | Rule::Fragment => assert_eq!(case.method, None, "{}", case.name),
                 Rule::Signature | Rule::RateMethod | Rule::RateSource | Rule::Stranger => {}

@@ -3,7 +3,8 @@
 //! the kernel program against it.
 
 use std::{
-    collections::HashMap,
+    cmp::Reverse,
+    collections::{BTreeSet, HashMap},
     net::{IpAddr, Ipv6Addr},
 };
 
@@ -78,10 +79,25 @@ impl World for Judging<'_, '_> {
         let source = ip(self.packet.source);
         let port = u16::from_be_bytes(self.packet.source_port);
         let plan = self.twin.plan;
-        let trusted = plan.trusted.keys().any(|target| {
-            target.net.contains(&source) && target.port.is_none_or(|wanted| wanted == port)
-        });
-        if trusted {
+        // Of several the first counts: addresses before networks, of networks
+        // the longest; then what holds for every port.
+        let trusted = plan
+            .trusted
+            .iter()
+            .filter(|(target, _)| {
+                target.net.contains(&source) && target.port.is_none_or(|wanted| wanted == port)
+            })
+            .min_by_key(|(target, _)| {
+                let bits = target.net.prefix_len();
+                (!target.is_address(), target.port.is_some(), Reverse(bits))
+            });
+        if let Some((_, peer)) = trusted {
+            let classed = plan.trusted.values().filter(|peer| peer.class.is_some());
+            let names: BTreeSet<&str> = classed.map(|peer| &*peer.name).collect();
+            let number = names.iter().position(|name| *name == peer.name).unwrap_or(0);
+            let scratch = &mut self.twin.scratch;
+            scratch.class = peer.class.map_or(0, |class| u32::from(class.abi()));
+            scratch.peer = number as u32;
             return Listed::Trusted;
         }
         if plan.blocked.keys().any(|net| net.contains(&source)) {

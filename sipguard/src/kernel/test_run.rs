@@ -1,11 +1,11 @@
 //! Running the real program over frames by BPF_PROG_TEST_RUN, with a clock of
 //! our own and no interface: for tests and replay.
 
-use std::{net::IpAddr, time::Duration};
+use std::{mem::offset_of, net::IpAddr, time::Duration};
 
 use aya::{
     Ebpf,
-    maps::{HashMap, MapData},
+    maps::{HashMap, MapData, PerCpuArray},
     programs::{TestRun as _, TestRunOptions, TestRunResult},
 };
 use ipnet::IpNet;
@@ -13,6 +13,7 @@ use sipguard_common::{
     abi::{Address, Ban, Judged, Source},
     method::Method,
     rule::Rule,
+    scan::Scratch,
 };
 
 use super::{ArrayMap, Kernel, KernelError, object, typed};
@@ -24,6 +25,7 @@ pub struct TestKernel {
     clock: ArrayMap<u64>,
     judged: ArrayMap<Judged>,
     strangers: HashMap<MapData, Address, Source>,
+    scratch: PerCpuArray<MapData, [u8; size_of::<Scratch>()]>,
 }
 
 /// What the program did with one frame.
@@ -89,7 +91,8 @@ impl TestKernel {
         let clock = typed(&mut ebpf, "CLOCK")?;
         let judged = typed(&mut ebpf, "JUDGED")?;
         let strangers = typed(&mut ebpf, "STRANGERS")?;
-        Ok(Self { kernel: Kernel::from_object(ebpf)?, clock, judged, strangers })
+        let scratch = typed(&mut ebpf, "SCRATCH")?;
+        Ok(Self { kernel: Kernel::from_object(ebpf)?, clock, judged, strangers, scratch })
     }
 
     /// The lists, policy and counters of this load.
@@ -145,6 +148,31 @@ impl TestKernel {
     /// Where the kernel refuses.
     pub fn ban(&mut self, address: IpAddr, ban: Ban) -> Result<(), KernelError> {
         self.kernel.bans.set(address, ban)
+    }
+
+    /// What the index of the lists says of an address:
+    /// [`sipguard_common::networks`].
+    ///
+    /// # Errors
+    /// Where the kernel refuses.
+    pub fn index_of(&self, address: Address) -> Result<u8, KernelError> {
+        self.kernel.lists.index_of(address)
+    }
+
+    /// Class and bucket of the trusted entry that the last packet on this CPU
+    /// met: `ListEntry::class` and, with a class, `ListEntry::peer`.
+    ///
+    /// # Errors
+    /// Where the kernel refuses, or there is no such CPU.
+    pub fn trusted_as(&self, cpu: usize) -> Result<(u32, u32), KernelError> {
+        let values =
+            self.scratch.get(&0, 0).map_err(KernelError::map("reading the scratch memory"))?;
+        let missing = KernelError::Missing { what: "memory of that CPU in", name: "SCRATCH" };
+        let bytes = values.get(cpu).ok_or(missing)?;
+        let word = |at: usize| {
+            bytes[at..].first_chunk().map_or(0, |bytes: &[u8; 4]| u32::from_ne_bytes(*bytes))
+        };
+        Ok((word(offset_of!(Scratch, class)), word(offset_of!(Scratch, peer))))
     }
 
     /// When the kernel's entry for a blocked network ends; 0 is never.

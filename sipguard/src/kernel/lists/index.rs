@@ -5,7 +5,10 @@ use std::net::Ipv4Addr;
 
 use aya::Ebpf;
 use ipnet::{IpNet, Ipv4Net};
-use sipguard_common::networks::{self, CHUNK, CHUNKS_V4, Chunk, LOOK, NONE, WHOLE};
+use sipguard_common::{
+    abi::Address,
+    networks::{self, CHUNK, CHUNKS_V4, Chunk, LOOK, NONE, WHOLE},
+};
 
 use super::{
     book::{Book, Sketch},
@@ -24,6 +27,16 @@ pub(super) struct Index {
 impl Index {
     pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self, KernelError> {
         Ok(Self { map: typed(ebpf, "NETWORKS")? })
+    }
+
+    /// The byte that speaks for an address.
+    pub(super) fn get(&self, address: Address) -> Result<u8, KernelError> {
+        let slot = networks::slot(address) as usize;
+        let chunk = self
+            .map
+            .get(&((slot / CHUNK) as u32), 0)
+            .map_err(KernelError::map("reading the index of the lists"))?;
+        Ok(chunk.0[slot % CHUNK])
     }
 
     /// Brings the bytes of a span to what the books say. One program writes,

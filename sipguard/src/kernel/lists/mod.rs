@@ -16,7 +16,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use aya::Ebpf;
 use ipnet::IpNet;
-use sipguard_common::abi::{ListSizes, MAX_BLOCKED, MAX_TRUSTED};
+use sipguard_common::abi::{Address, ListSizes, MAX_BLOCKED, MAX_TRUSTED};
 
 pub(super) use self::key::{after, entry, key, now};
 use self::{
@@ -206,6 +206,11 @@ impl Lists {
             ListKind::Trusted => self.trusted.sync(target),
             ListKind::Blocked => self.blocked.sync(target),
         }
+    }
+
+    /// What the index says of an address.
+    pub(super) fn index_of(&self, address: Address) -> Result<u8, KernelError> {
+        self.index.get(address)
     }
 
     /// When the kernel's entry for a blocked network ends; 0 is never.
