@@ -18,6 +18,7 @@ use sipguard_common::{
 
 use super::{
     ArrayMap, KernelError,
+    error::is_missing,
     lists::{after, now},
     typed,
 };
@@ -89,7 +90,7 @@ impl Bans {
             match self.map.remove(&key) {
                 Ok(()) => lifted += 1,
                 // Not banned, or the LRU made room meanwhile.
-                Err(MapError::KeyNotFound) => {}
+                Err(error) if is_missing(&error) => {}
                 Err(error) => return Err(KernelError::map("lifting a ban")(error)),
             }
         }

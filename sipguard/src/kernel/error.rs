@@ -90,6 +90,14 @@ fn is_eperm(error: &io::Error) -> bool {
     error.raw_os_error() == Some(EPERM)
 }
 
+/// Whether there was no such key: aya says so of look-ups only, and gives the
+/// errno of removals.
+pub(super) fn is_missing(error: &MapError) -> bool {
+    const ENOENT: i32 = 2;
+    matches!(error, MapError::KeyNotFound)
+        || map_io(error).and_then(io::Error::raw_os_error) == Some(ENOENT)
+}
+
 /// The errno behind a map error.
 pub(super) fn map_io(error: &MapError) -> Option<&io::Error> {
     match error {

@@ -7,13 +7,14 @@
 
 use aya::{
     Ebpf,
-    maps::{ArrayOfMaps, LpmTrie, MapData, MapError, lpm_trie::Key},
+    maps::{ArrayOfMaps, LpmTrie, MapData, lpm_trie::Key},
 };
 use ipnet::IpNet;
 use sipguard_common::abi::{ListEntry, ListKey, Origin, Policy};
 
 use super::{
     ArrayMap, KernelError,
+    error::is_missing,
     lists::{entry, key},
     typed,
 };
@@ -93,7 +94,8 @@ impl PolicyMap {
     fn forget(&mut self, keys: &[Key<ListKey>]) {
         for key in keys {
             match self.protected.remove(key) {
-                Ok(()) | Err(MapError::KeyNotFound) => {}
+                Ok(()) => {}
+                Err(error) if is_missing(&error) => {}
                 Err(error) => {
                     tracing::warn!("a protected destination could not be removed: {error}")
                 }

@@ -8,7 +8,11 @@ use sipguard_common::abi::{ListEntry, ListKey};
 
 use super::key::key;
 use crate::{
-    kernel::{KernelError, error::map_io, typed},
+    kernel::{
+        KernelError,
+        error::{is_missing, map_io},
+        typed,
+    },
     policy::Target,
 };
 
@@ -43,7 +47,7 @@ impl ListMaps {
         };
         match entry {
             Ok(entry) => Ok(Some(entry)),
-            Err(MapError::KeyNotFound) => Ok(None),
+            Err(error) if is_missing(&error) => Ok(None),
             Err(error) => Err(KernelError::map("reading a list")(error)),
         }
     }
@@ -63,7 +67,7 @@ impl ListMaps {
             (None, false) => self.prefix.remove(&trie_key),
         };
         match done {
-            Err(MapError::KeyNotFound) if entry.is_none() => Ok(()),
+            Err(error) if entry.is_none() && is_missing(&error) => Ok(()),
             Err(error) if entry.is_none() => Err(KernelError::map("removing from a list")(error)),
             other => other.map_err(|error| self.insert_error(target, error)),
         }
