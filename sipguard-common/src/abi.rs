@@ -137,13 +137,39 @@ pub enum Origin {
 pub struct ListEntry {
     /// When the entry stops to hold; 0 means never.
     pub expires_ns: u64,
-    /// Bits of the entry's own prefix; 0 in the exact maps. Where a longest
-    /// prefix has expired, the next look-up stops short of it.
-    pub bits: u32,
+    /// Which bucket the calls of a trusted peer are counted in, where it has a
+    /// class: one for each such peer, shared by all its addresses.
+    pub peer: u32,
+    /// Bits of the entry's own prefix, those before the address among them; in
+    /// the exact maps without meaning. Where a longest prefix has expired, the
+    /// next look-up stops short of it.
+    pub bits: u8,
     /// An [`Origin`].
     pub origin: u8,
-    pub pad: [u8; 3],
+    /// A [`cps`] class of a trusted peer.
+    pub class: u8,
+    pub pad: u8,
 }
+
+/// What a trusted peer's calls are held to: `ListEntry::class`.
+pub mod cps {
+    /// Nothing: its packets are not read.
+    pub const NONE: u8 = 0;
+    pub const SMALL: u8 = 1;
+    pub const MEDIUM: u8 = 2;
+    pub const LARGE: u8 = 3;
+    pub const PREMIUM: u8 = 4;
+}
+
+/// Trusted addresses, and trusted networks, that fit.
+pub const MAX_TRUSTED: usize = 65_536;
+
+/// Blocked addresses, and blocked networks, that fit.
+pub const MAX_BLOCKED: usize = 1_000_000;
+
+/// Buckets of trusted peers with a class: one for each entry that trusted.toml
+/// can have, and twice that, for during a reload there are old and new ones.
+pub const PEERS: usize = 2 * MAX_TRUSTED;
 
 /// How many entries each list holds: a list with none is not looked up.
 /// Raised before an entry is added, lowered after it is removed.
@@ -157,7 +183,9 @@ pub struct ListSizes {
     pub trusted_prefix_port: u32,
     pub blocked_exact: u32,
     pub blocked_prefix: u32,
-    pub pad: [u32; 2],
+    /// Of both lists together: with none, not even their index is looked up.
+    pub entries: u32,
+    pub pad: u32,
 }
 
 /// A block that sipguard made by itself. The key is an [`Address`], IPv6 masked
@@ -285,6 +313,7 @@ const _: () = {
     assert!(size_of::<ListKey>() == 24);
     assert!(size_of::<ListEntry>() == 16);
     assert!(size_of::<ListSizes>() == 32);
+    assert!(size_of::<Ban>() == 24);
     assert!(size_of::<Source>() == 80);
     assert!(size_of::<Counters>() == 2304);
     assert!(size_of::<Ports>() == 80);
@@ -303,8 +332,8 @@ mod user {
             unsafe impl aya::Pod for $type {}
         )+};
     }
-    pod!(Address, ListKey, ListEntry, ListSizes, Source, Ports, Counters, Interfaces, Judged);
-    pod!(Event, EventLimits);
+    pod!(Address, Ban, ListKey, ListEntry, ListSizes, Source, Ports, Counters, Interfaces);
+    pod!(Judged, Event, EventLimits);
 }
 
 #[cfg(test)]

@@ -48,6 +48,7 @@ pub enum Listed {
     Nowhere = 0,
     Trusted = 1,
     Blocked = 2,
+    /// By sipguard itself, for a time.
     Banned = 3,
 }
 

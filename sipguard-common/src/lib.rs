@@ -14,6 +14,7 @@ pub mod decide;
 pub mod frame;
 pub mod message;
 pub mod method;
+pub mod networks;
 pub mod rule;
 pub mod scan;
 

@@ -19,7 +19,7 @@ pub(crate) struct Told {
     /// [`sipguard_common::abi::outcome`].
     pub(crate) outcome: u8,
     /// Slot of the signature plus one, or 0.
-    pub(crate) signature: u32,
+    pub(crate) slot: u32,
 }
 
 /// Tells of the packet in the scratch memory, where the limits allow it.
@@ -126,7 +126,7 @@ unsafe fn send(
         (&raw mut (*event).method).write(told.method as u8);
         (&raw mut (*event).outcome).write(told.outcome);
         (&raw mut (*event).protocol).write((*packet).protocol as u8);
-        (&raw mut (*event).signature).write(told.signature);
+        (&raw mut (*event).signature).write(told.slot);
         (&raw mut (*event).len).write((*packet).len);
         let bytes = (&raw mut (*event).bytes).cast::<u8>();
         let captured = frame.copy_start((*packet).payload, (*packet).len, bytes);

@@ -95,6 +95,7 @@ fn conclude(
     if !is_drop && would == 0 {
         return xdp_action::XDP_PASS;
     }
+    // The signature's slot plus one, or 0.
     let mut slot = 0;
     if signature != 0 && (1 << (judgement.rule & 63) | would) & Rule::Signature.bit() != 0 {
         slot = count::signature_slot(policy, signature) + 1;
@@ -102,12 +103,12 @@ fn conclude(
     }
     let (rule, outcome, action) = if !is_drop {
         (lowest(would), outcome::WOULD_DROP, xdp_action::XDP_PASS)
-    } else if closes(judgement.rule) && close(frame, policy, scratch, judgement.rule, signature) {
+    } else if closes(judgement.rule) && close(frame, policy, scratch, judgement.rule, slot) {
         (judgement.rule, outcome::RESET, xdp_action::XDP_PASS)
     } else {
         (judgement.rule, outcome::DROPPED, xdp_action::XDP_DROP)
     };
-    let told = Told { rule, method: judgement.method, outcome, signature: slot };
+    let told = Told { rule, method: judgement.method, outcome, slot };
     events::tell(frame, ifindex, policy, scratch, &told);
     action
 }
@@ -127,7 +128,7 @@ fn close(
     policy: &Policy,
     scratch: *mut Scratch,
     rule: u32,
-    signature: u32,
+    slot: u32,
 ) -> bool {
     // SAFETY: this CPU's own memory.
     let packet = unsafe { &raw const (*scratch).packet };
@@ -137,7 +138,7 @@ fn close(
         return false;
     }
     if rule == Rule::Signature.number() && evidence::is_two_way(frame, packet) {
-        bans::ban(policy, packet, rule, signature);
+        bans::ban(policy, packet, rule, slot);
     }
     frame.reset(header).is_some()
 }

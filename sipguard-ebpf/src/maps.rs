@@ -7,11 +7,12 @@ use aya_ebpf::{
 };
 use sipguard_common::{
     abi::{
-        self, Address, BANS, Ban, Counters, Event, EventLimits, INTERFACE_SLOTS, Interfaces, Judged,
-        ListEntry, ListKey, ListSizes, Policy, Ports, Source,
+        self, Address, BANS, Ban, Counters, Event, EventLimits, INTERFACE_SLOTS, Interfaces,
+        Judged, ListEntry, ListKey, ListSizes, MAX_BLOCKED, MAX_TRUSTED, PEERS as PEER_SLOTS,
+        Policy, Ports, Source,
     },
     automaton::MAX_SIGNATURES,
-    method,
+    method, networks,
     rule::RULE_SLOTS,
     scan::Scratch,
 };
@@ -56,20 +57,21 @@ pub(crate) static COUNTERS: PerCpuArray<Counters, INTERFACE_SLOTS> = PerCpuArray
 #[btf_map]
 pub(crate) static LIST_SIZES: Array<ListSizes, 1> = Array::new();
 
+/// The index of the lists, see [`networks`].
 #[btf_map]
-pub(crate) static TRUSTED: HashMap<ListKey, ListEntry, 65_536, NO_PREALLOC> = HashMap::new();
+pub(crate) static NETWORKS: Array<networks::Chunk, { networks::CHUNKS }> = Array::new();
 
 #[btf_map]
-pub(crate) static TRUSTED_PREFIX: LpmTrie<ListKey, ListEntry, 65_536> = LpmTrie::new();
+pub(crate) static TRUSTED: HashMap<ListKey, ListEntry, MAX_TRUSTED, NO_PREALLOC> = HashMap::new();
 
 #[btf_map]
-pub(crate) static BLOCKED: HashMap<ListKey, ListEntry, 1_000_000, NO_PREALLOC> = HashMap::new();
+pub(crate) static TRUSTED_PREFIX: LpmTrie<ListKey, ListEntry, MAX_TRUSTED> = LpmTrie::new();
 
 #[btf_map]
-pub(crate) static BLOCKED_PREFIX: LpmTrie<ListKey, ListEntry, 1_000_000> = LpmTrie::new();
+pub(crate) static BLOCKED: HashMap<ListKey, ListEntry, MAX_BLOCKED, NO_PREALLOC> = HashMap::new();
 
 #[btf_map]
-pub(crate) static PROTECTED: LpmTrie<ListKey, ListEntry, 65_536> = LpmTrie::new();
+pub(crate) static BLOCKED_PREFIX: LpmTrie<ListKey, ListEntry, MAX_BLOCKED> = LpmTrie::new();
 
 /// What sipguard blocked by itself, by source. Written only on evidence that
 /// cannot be spoofed: a flood of made-up addresses evicts nothing.
@@ -79,6 +81,9 @@ pub(crate) static BANNED: LruHashMap<Address, Ban, BANS> = LruHashMap::new();
 /// 1 from the first ban on: until then nobody looks for one.
 #[btf_map]
 pub(crate) static BANS_MADE: Array<u64, 1> = Array::new();
+
+#[btf_map]
+pub(crate) static PROTECTED: LpmTrie<ListKey, ListEntry, 65_536> = LpmTrie::new();
 
 /// Buckets of strangers. The oldest make room for new ones.
 #[btf_map]
@@ -98,7 +103,7 @@ pub(crate) static BUDGETS: Array<u64, { method::BUDGETS }> = Array::new();
 
 /// Buckets of trusted peers with a class, by number of the peer.
 #[btf_map]
-pub(crate) static PEERS: Array<u64, 65_536> = Array::new();
+pub(crate) static PEERS: Array<u64, PEER_SLOTS> = Array::new();
 
 /// Packets by slot of the signature that they matched.
 #[btf_map]

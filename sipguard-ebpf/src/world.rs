@@ -41,7 +41,7 @@ impl Basis for Kernel<'_> {
 impl World for Kernel<'_> {
     #[inline(always)]
     fn listed(&mut self) -> Listed {
-        lists::look_up()
+        lists::look_up(self.policy)
     }
 
     #[inline(always)]

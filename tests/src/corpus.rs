@@ -25,10 +25,11 @@ mod signatures;
 mod tcp;
 mod torture;
 
+use sipguard::kernel::Action;
 use sipguard_common::{
     abi::Address,
-    method::{Class, Method},
-    rule::Rule,
+    method::{Budget, Class, Method},
+    rule::{Rule, Verdict},
 };
 
 use crate::{layout, packet::Packet};
@@ -59,6 +60,12 @@ pub const PROTECTED: &str = "203.0.113.1";
 /// The protected ports of [`Setup::TwoPorts`].
 pub const TWO_PORTS: [u16; 2] = [5060, 5070];
 
+/// The peer of [`Setup::OverCps`].
+pub const CAPPED: &str = "192.0.2.30";
+
+/// The settings of [`Setup::PortsExhausted`].
+pub const PORTS_LIMITED: &str = "[limits.ports]\nmax = 5\n";
+
 /// How policy or state differ from the base.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Setup {
@@ -78,9 +85,21 @@ pub enum Setup {
     TwoPorts,
     /// [`KEEPALIVE`] is configured.
     Keepalives,
+    /// This sipguard.toml.
+    Settings(&'static str),
+    /// [`CAPPED`] is trusted with the class `small`, and has called too often.
+    OverCps,
+    /// The source of the packet is banned.
+    Banned,
     /// The bucket of the packet's source ([`Case::source`]) for this class is
     /// over its limit; its other buckets are untouched.
     Exhausted(Class),
+    /// The bucket of the source's network is over its limit.
+    SubnetExhausted,
+    /// The source has sent from too many ports, under [`PORTS_LIMITED`].
+    PortsExhausted,
+    /// All strangers together are over this limit.
+    BudgetExhausted(Budget),
 }
 
 /// One packet and what must become of it.
@@ -99,15 +118,29 @@ pub struct Case {
     pub method: Option<Method>,
     /// The name of the default signature that matches.
     pub signature: Option<&'static str>,
+    /// Rules in mode observe that would have dropped it.
+    pub would: &'static [Rule],
     /// The policy and state that the case needs.
     pub setup: Setup,
 }
 
 impl Case {
+    /// What becomes of the frame: a rule that drops for what was said closes
+    /// the connection of a TCP segment.
+    #[must_use]
+    pub fn action(&self) -> Action {
+        let is_tcp = layout::layout(&self.frame).is_some_and(|layout| layout.udp.is_none());
+        match (self.expect, self.expect.verdict()) {
+            (_, Verdict::Pass) => Action::Pass,
+            (Rule::Signature | Rule::Options | Rule::Oversize, _) if is_tcp => Action::Reset,
+            _ => Action::Drop,
+        }
+    }
+
     /// A packet that the base policy counts under `expect`.
     fn new(name: &'static str, id: &'static str, expect: Rule, frame: impl Into<Vec<u8>>) -> Self {
         let (method, signature, setup) = (None, None, Setup::Base);
-        Self { name, id, frame: frame.into(), expect, method, signature, setup }
+        Self { name, id, frame: frame.into(), expect, method, signature, would: &[], setup }
     }
 
     fn method(mut self, method: Method) -> Self {
@@ -117,6 +150,11 @@ impl Case {
 
     fn signature(mut self, name: &'static str) -> Self {
         self.signature = Some(name);
+        self
+    }
+
+    fn would(mut self, rules: &'static [Rule]) -> Self {
+        self.would = rules;
         self
     }
 
@@ -178,7 +216,6 @@ mod tests {
     use std::collections::HashSet;
 
     use etherparse::SlicedPacket;
-    use sipguard_common::rule::Verdict;
 
     use super::*;
 
@@ -245,9 +282,21 @@ mod tests {
                 | Rule::NotSip
                 | Rule::Trusted
                 | Rule::Blocked
+                | Rule::Banned
+                | Rule::Banned
                 | Rule::Closed
+                | Rule::SynRate
+                | Rule::FragmentStranger
                 | Rule::Fragment => assert_eq!(case.method, None, "{}", case.name),
-                Rule::Signature | Rule::RateMethod | Rule::RateSource | Rule::Stranger => {}
+                Rule::TrustedCps => assert_eq!(case.method, Some(Method::Invite), "{}", case.name),
+                Rule::Signature
+                | Rule::Oversize
+                | Rule::RateMethod
+                | Rule::RateSource
+                | Rule::RateSubnet
+                | Rule::Fanout
+                | Rule::RateStrangers
+                | Rule::Stranger => {}
             }
             if let Setup::Exhausted(_) = case.setup {
                 assert!(case.source().is_some(), "{} has no source", case.name);

@@ -3,19 +3,20 @@
 //! the kernel program against it.
 
 use std::{
-    collections::HashMap,
+    cmp::Reverse,
+    collections::{BTreeSet, HashMap},
     net::{IpAddr, Ipv6Addr},
 };
 
 use sipguard::policy::Plan;
 use sipguard_common::{
-    abi::{Address, Policy, Ports, Source},
+    abi::{Address, Ban, Policy, Ports, Source},
     admission::{self, Buckets},
     bucket::{Limit, Step, step},
     decide::{self, Basis, Judgement, Listed, Message, World, decide},
     frame::{self, Packet, TCP, Transport},
     message::{self, MIN_MESSAGE},
-    method::{BUDGETS, Budget, Class},
+    method::{BUDGETS, Budget, Class, Method},
     rule::Rule,
     scan::{self, PAYLOAD_MAX, Scratch},
 };
@@ -45,8 +46,10 @@ pub struct Twin<'a> {
 struct State {
     strangers: HashMap<Address, Source>,
     subnets: HashMap<Address, u64>,
-    ports: HashMap<Address, (u64, Vec<u32>)>,
+    ports: HashMap<Address, Ports>,
     budgets: [u64; BUDGETS],
+    peers: HashMap<u32, u64>,
+    bans: HashMap<Address, Ban>,
 }
 
 impl<'a> Twin<'a> {
@@ -64,6 +67,28 @@ impl<'a> Twin<'a> {
     /// Sets the buckets of a stranger.
     pub fn set_source(&mut self, address: Address, state: Source) {
         self.state.strangers.insert(address.source(self.plan.policy.source_mask), state);
+    }
+
+    /// Sets the bucket of a stranger's network.
+    pub fn set_subnet(&mut self, address: Address, tat_ns: u64) {
+        let policy = &self.plan.policy;
+        let subnet = address.subnet(policy.subnet_mask, policy.subnet_mask_v4);
+        self.state.subnets.insert(subnet, tat_ns);
+    }
+
+    /// Sets the ports that a stranger has sent from.
+    pub fn set_ports(&mut self, address: Address, ports: Ports) {
+        self.state.ports.insert(address.source(self.plan.policy.source_mask), ports);
+    }
+
+    /// Sets the bucket of a trusted peer.
+    pub fn set_peer(&mut self, peer: u32, tat_ns: u64) {
+        self.state.peers.insert(peer, tat_ns);
+    }
+
+    /// Bans a source.
+    pub fn ban(&mut self, address: Address, ban: Ban) {
+        self.state.bans.insert(address.source(self.plan.policy.source_mask), ban);
     }
 
     /// Sets the bucket that all strangers share.
@@ -142,20 +167,50 @@ impl World for Judging<'_, '_> {
         let source = ip(self.packet.source);
         let port = u16::from_be_bytes(self.packet.source_port);
         let plan = self.twin.plan;
-        let trusted = plan.trusted.keys().any(|target| {
-            target.net.contains(&source) && target.port.is_none_or(|wanted| wanted == port)
-        });
-        if trusted {
+        // Of several the first counts: addresses before networks, of networks
+        // the longest; then what holds for every port.
+        let trusted = plan
+            .trusted
+            .iter()
+            .filter(|(target, _)| {
+                target.net.contains(&source) && target.port.is_none_or(|wanted| wanted == port)
+            })
+            .min_by_key(|(target, _)| {
+                let bits = target.net.prefix_len();
+                (!target.is_address(), target.port.is_some(), Reverse(bits))
+            });
+        if let Some((_, peer)) = trusted {
+            let classed = plan.trusted.values().filter(|peer| peer.class.is_some());
+            let names: BTreeSet<&str> = classed.map(|peer| &*peer.name).collect();
+            let number = names.iter().position(|name| *name == peer.name).unwrap_or(0);
+            let scratch = &mut self.twin.scratch;
+            scratch.class = peer.class.map_or(0, |class| u32::from(class.abi()));
+            scratch.peer = number as u32;
             return Listed::Trusted;
         }
         if plan.blocked.keys().any(|net| net.contains(&source)) {
             return Listed::Blocked;
         }
+        let source = self.packet.source.source(plan.policy.source_mask);
+        let ban = self.twin.state.bans.get(&source);
+        if ban.is_some_and(|ban| self.twin.now_ns < ban.expires_ns) {
+            return Listed::Banned;
+        }
         Listed::Nowhere
     }
 
     fn over_cps(&mut self) -> bool {
-        false
+        let (class, peer) = (self.twin.scratch.class, self.twin.scratch.peer);
+        if class == 0 {
+            return false;
+        }
+        self.read();
+        if self.content() != Method::Invite as u32 {
+            return false;
+        }
+        let limit = self.policy().cps[class as usize];
+        let now_ns = self.twin.now_ns;
+        !spend(self.twin.state.peers.entry(peer).or_default(), now_ns, limit)
     }
 
     fn is_tls(&mut self) -> bool {
@@ -261,18 +316,20 @@ impl Buckets for Judging<'_, '_> {
     fn port(&mut self, max: u32, window_ns: u64) -> bool {
         let source = self.packet.source.source(self.policy().source_mask);
         let now_ns = self.twin.now_ns;
-        let (since_ns, seen) = self.twin.state.ports.entry(source).or_default();
-        if now_ns - *since_ns >= window_ns {
-            (*since_ns, *seen) = (now_ns, Vec::new());
+        let ports = self.twin.state.ports.entry(source).or_insert(Ports::NEW);
+        if now_ns - ports.since_ns >= window_ns {
+            *ports = Ports { since_ns: now_ns, ..Ports::NEW };
         }
         let bit = Ports::bit(self.packet.source_port);
-        if seen.contains(&bit) {
+        let word = &mut ports.bits[bit as usize / 64];
+        if *word >> (bit % 64) & 1 == 1 {
             return true;
         }
-        if seen.len() >= max as usize {
+        if ports.count >= u64::from(max) {
             return false;
         }
-        seen.push(bit);
+        *word |= 1 << (bit % 64);
+        ports.count += 1;
         true
     }
 

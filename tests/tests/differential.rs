@@ -1,13 +1,14 @@
 //! The kernel program against its host twin, over the corpus and generated
 //! packets: the same rule, method and signature for each.
 
-use sipguard_common::{decide::Judgement, method::Method, rule::Verdict};
+use sipguard::kernel::Action;
+use sipguard_common::{method::Method, rule::Verdict};
 use tests::{
     corpus::{Setup, corpus},
     kernel::load_or_skip,
     mutate::mutations,
     plans::plan,
-    twin::Twin,
+    twin::{Outcome, Twin},
 };
 
 /// Generated packets. More in the long run of the fuzzers.
@@ -38,14 +39,16 @@ fn the_kernel_program_equals_its_host_twin() {
             kernel.set_clock(now).expect("a clock");
             twin.set_clock(now);
             let verdict = kernel.run(&frame).expect("a run");
-            let in_kernel = Judgement {
+            let in_kernel = Outcome {
                 rule: verdict.rule,
                 method: verdict.method as u32,
                 signature: verdict.signature.map_or(0, |index| index as u32 + 1),
+                would: verdict.would,
             };
             let on_host = twin.run(&frame);
             assert_eq!(in_kernel, on_host, "{setup:?}, packet {n}: {frame:02x?}");
-            assert_eq!(verdict.passed, on_host.rule.verdict() == Verdict::Pass);
+            let passes = on_host.rule.verdict() == Verdict::Pass;
+            assert_eq!(verdict.action == Action::Pass, passes);
             assert!((on_host.method as usize) < Method::ALL.len());
         }
     }

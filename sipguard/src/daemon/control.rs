@@ -133,7 +133,7 @@ impl Daemon {
             target: shown(*net),
             origin: Origin::File,
             name: None,
-            reason: block.reason.clone(),
+            reason: block.reason.as_deref().map(str::to_owned),
             added: None,
             until: block.until,
             uid: None,

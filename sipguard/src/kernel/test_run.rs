@@ -1,18 +1,19 @@
 //! Running the real program over frames by BPF_PROG_TEST_RUN, with a clock of
 //! our own and no interface: for tests and replay.
 
-use std::time::Duration;
+use std::{mem::offset_of, net::IpAddr, time::Duration};
 
 use aya::{
     Ebpf,
-    maps::{HashMap, MapData, MapError},
+    maps::{HashMap, MapData, MapError, PerCpuArray},
     programs::{TestRun as _, TestRunOptions, TestRunResult},
 };
 use ipnet::IpNet;
 use sipguard_common::{
-    abi::{Address, Judged, Ports, Source},
+    abi::{Address, Ban, Judged, Policy, Ports, Source},
     method::{Budget, Method},
     rule::{Rule, Verdict as RuleVerdict},
+    scan::Scratch,
 };
 
 use super::{ArrayMap, Kernel, KernelError, object, typed};
@@ -27,6 +28,8 @@ pub struct TestKernel {
     subnets: HashMap<MapData, Address, u64>,
     ports: HashMap<MapData, Address, Ports>,
     budgets: ArrayMap<u64>,
+    peers: ArrayMap<u64>,
+    scratch: PerCpuArray<MapData, [u8; size_of::<Scratch>()]>,
 }
 
 /// What the program did with one frame.
@@ -111,6 +114,8 @@ impl TestKernel {
             subnets: typed(&mut ebpf, "SUBNETS")?,
             ports: typed(&mut ebpf, "PORTS")?,
             budgets: typed(&mut ebpf, "BUDGETS")?,
+            peers: typed(&mut ebpf, "PEERS")?,
+            scratch: typed(&mut ebpf, "SCRATCH")?,
             kernel: Kernel::from_object(ebpf)?,
         })
     }
@@ -136,19 +141,58 @@ impl TestKernel {
         self.clock.set(0, nanoseconds, 0).map_err(KernelError::map("setting the test clock"))
     }
 
-    /// Sets the buckets of a stranger. `mask` is the policy's.
+    /// Sets the buckets of a stranger under a policy.
     ///
     /// # Errors
     /// Where the kernel refuses.
     pub fn set_source(
         &mut self,
         address: Address,
-        mask: [u64; 2],
+        policy: &Policy,
         state: Source,
     ) -> Result<(), KernelError> {
         self.strangers
-            .insert(address.source(mask), state, 0)
+            .insert(address.source(policy.source_mask), state, 0)
             .map_err(KernelError::map("setting a source's buckets"))
+    }
+
+    /// Sets the bucket of a stranger's network under a policy.
+    ///
+    /// # Errors
+    /// Where the kernel refuses.
+    pub fn set_subnet(
+        &mut self,
+        address: Address,
+        policy: &Policy,
+        tat_ns: u64,
+    ) -> Result<(), KernelError> {
+        let subnet = address.subnet(policy.subnet_mask, policy.subnet_mask_v4);
+        self.subnets
+            .insert(subnet, tat_ns, 0)
+            .map_err(KernelError::map("setting a network's bucket"))
+    }
+
+    /// Sets the ports that a stranger has sent from.
+    ///
+    /// # Errors
+    /// Where the kernel refuses.
+    pub fn set_ports(
+        &mut self,
+        address: Address,
+        policy: &Policy,
+        ports: Ports,
+    ) -> Result<(), KernelError> {
+        self.ports
+            .insert(address.source(policy.source_mask), ports, 0)
+            .map_err(KernelError::map("setting a source's ports"))
+    }
+
+    /// Sets the bucket of a trusted peer with a class.
+    ///
+    /// # Errors
+    /// Where the kernel refuses.
+    pub fn set_peer(&mut self, peer: u32, tat_ns: u64) -> Result<(), KernelError> {
+        self.peers.set(peer, tat_ns, 0).map_err(KernelError::map("setting a peer's bucket"))
     }
 
     /// Sets the bucket that all strangers share.
@@ -170,6 +214,39 @@ impl TestKernel {
             .and_then(|()| forget(&mut self.ports))
             .map_err(context)?;
         Budget::ALL.into_iter().try_for_each(|budget| self.set_budget(budget, 0))
+    }
+
+    /// Bans the source of an address, with times on the program's own clock.
+    ///
+    /// # Errors
+    /// Where the kernel refuses.
+    pub fn ban(&mut self, address: IpAddr, ban: Ban) -> Result<(), KernelError> {
+        self.kernel.bans.set(address, ban)
+    }
+
+    /// What the index of the lists says of an address:
+    /// [`sipguard_common::networks`].
+    ///
+    /// # Errors
+    /// Where the kernel refuses.
+    pub fn index_of(&self, address: Address) -> Result<u8, KernelError> {
+        self.kernel.lists.index_of(address)
+    }
+
+    /// Class and bucket of the trusted entry that the last packet on this CPU
+    /// met: `ListEntry::class` and, with a class, `ListEntry::peer`.
+    ///
+    /// # Errors
+    /// Where the kernel refuses, or there is no such CPU.
+    pub fn trusted_as(&self, cpu: usize) -> Result<(u32, u32), KernelError> {
+        let values =
+            self.scratch.get(&0, 0).map_err(KernelError::map("reading the scratch memory"))?;
+        let missing = KernelError::Missing { what: "memory of that CPU in", name: "SCRATCH" };
+        let bytes = values.get(cpu).ok_or(missing)?;
+        let word = |at: usize| {
+            bytes[at..].first_chunk().map_or(0, |bytes: &[u8; 4]| u32::from_ne_bytes(*bytes))
+        };
+        Ok((word(offset_of!(Scratch, class)), word(offset_of!(Scratch, peer))))
     }
 
     /// When the kernel's entry for a blocked network ends; 0 is never.

@@ -268,7 +268,7 @@ mod tests {
     }
 
     fn peer(name: &str) -> Peer {
-        Peer { name: name.to_owned() }
+        Peer { name: name.to_owned(), class: None }
     }
 
     #[test]

@@ -55,12 +55,12 @@ pub(super) fn load_at(dir: &Path, now: Timestamp) -> Result<(Plan, Vec<Diagnosti
         settings::read(table, &mut plan, problems);
     });
     with_table(dir, TRUSTED, &mut found, |table, problems| {
-        plan.trusted = peers::read(table, problems);
+        plan.trusted = peers::read(table, problems).into();
     });
     with_file(dir, BLACKLIST, &mut found, |source, problems| {
         let entries = blocks::read(source, now, problems);
         lint::blocks(&entries, &plan.trusted, problems);
-        plan.blocked = blocks::into_map(entries);
+        plan.blocked = blocks::into_map(entries).into();
     });
     with_table(dir, SIGNATURES, &mut found, |table, problems| {
         read_signatures(table, &mut plan, problems);

@@ -6,6 +6,7 @@
 mod automaton;
 mod blocks;
 mod changes;
+mod cps;
 mod diagnostic;
 mod document;
 mod events;
@@ -18,6 +19,7 @@ mod plan;
 mod rate;
 mod reader;
 mod settings;
+mod shared;
 mod signature;
 mod signatures;
 mod source;
@@ -25,6 +27,7 @@ mod target;
 
 pub use automaton::{Size, TooLarge, compile};
 pub use changes::{Changes, ListChange, Setting, SignatureChange};
+pub use cps::CpsClass;
 pub use diagnostic::{Diagnostic, Diagnostics, Excerpt, Severity};
 pub use events::EventSettings;
 pub use limits::{Limits, MessageLimits, PortLimit, SubnetLimit};
@@ -35,6 +38,7 @@ pub use plan::{
 };
 pub use rate::{MAX_BURST, Rate, RateError, RateLimit};
 pub use settings::MAX_PROTECTED;
+pub use shared::Shared;
 pub use signature::{Condition, Match, Signature, field_name};
 pub use source::MAX_FILE_BYTES;
 pub use target::{Target, TargetError, parse_net};

@@ -6,6 +6,7 @@ use std::{
     ops::RangeInclusive,
     path::PathBuf,
     ptr, slice,
+    sync::Arc,
 };
 
 use ipnet::IpNet;
@@ -19,19 +20,21 @@ use sipguard_common::{
 };
 
 use super::{
+    cps::CpsClass,
     events::EventSettings,
     limits::{Limits, quarter},
     modes::{Modes, RuleMode},
+    shared::Shared,
     signature::Signature,
     target::Target,
 };
 use crate::ttl::Ttl;
 
 /// Entries of trusted.toml at most.
-pub const MAX_TRUSTED: usize = 65_536;
+pub const MAX_TRUSTED: usize = abi::MAX_TRUSTED;
 
 /// Entries of blacklist.toml at most.
-pub const MAX_BLOCKED: usize = 1_000_000;
+pub const MAX_BLOCKED: usize = abi::MAX_BLOCKED;
 
 /// How the program attaches to an interface.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -231,12 +234,16 @@ impl fmt::Display for Ports {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Peer {
     pub name: String,
+    /// What its calls are held to, all its addresses together; `None` is
+    /// nothing.
+    pub class: Option<CpsClass>,
 }
 
 /// An entry of blacklist.toml.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Block {
-    pub reason: Option<String>,
+    /// Shared by all addresses of an entry.
+    pub reason: Option<Arc<str>>,
     /// When the block ends; `None` means never.
     pub until: Option<Timestamp>,
 }
@@ -264,8 +271,8 @@ pub struct Plan {
     /// As written: postures open and attack change them in [`Self::policy`].
     pub limits: Limits,
     pub events: EventSettings,
-    pub trusted: BTreeMap<Target, Peer>,
-    pub blocked: BTreeMap<IpNet, Block>,
+    pub trusted: Shared<BTreeMap<Target, Peer>>,
+    pub blocked: Shared<BTreeMap<IpNet, Block>>,
     /// Protected destinations; with none, every destination is protected.
     pub protected: BTreeSet<IpNet>,
     /// The enabled ones; the index is the number that the automaton reports.
@@ -360,6 +367,9 @@ impl Plan {
             policy.strangers[budget as usize] = as_posture(limit, is_new);
         }
         policy.subnet = as_posture(limits.subnet.total.limit(), true);
+        for class in CpsClass::ALL {
+            policy.cps[usize::from(class.abi())] = class.limit();
+        }
         if policy.options == abi::options::PASS {
             policy.limits[Class::Options as usize] = Limit::UNLIMITED;
         }
@@ -387,8 +397,8 @@ impl Default for Plan {
             modes: Modes::default(),
             limits: Limits::default(),
             events: EventSettings::default(),
-            trusted: BTreeMap::new(),
-            blocked: BTreeMap::new(),
+            trusted: Shared::default(),
+            blocked: Shared::default(),
             protected: BTreeSet::new(),
             signatures: Vec::new(),
             policy: zeroed_policy(),
