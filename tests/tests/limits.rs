@@ -14,7 +14,7 @@ use sipguard::kernel::BenchKernel;
 use sipguard_common::rule::Rule;
 use tests::{
     corpus::Setup,
-    kernel::{load_or_skip, or_skip},
+    kernel::{load_or_skip, or_skip, packets},
     packet::Packet,
     plans::{plan, plan_with},
     sip::Message,
@@ -152,6 +152,7 @@ fn d13_two_cpus_share_one_bucket_exactly() {
     );
     kernel.kernel().apply(&plan_with(&policy)).expect("a policy");
     let frame = register("198.51.100.7:5061");
+    let packets = u32::try_from(packets(3_000_000)).expect("a number of packets");
     let start = Barrier::new(2);
     let run = |cpu: usize| {
         let mut cpus = CpuSet::new();
@@ -159,7 +160,7 @@ fn d13_two_cpus_share_one_bucket_exactly() {
         sched_setaffinity(Pid::from_raw(0), &cpus).expect("this CPU");
         start.wait();
         let from = Instant::now();
-        kernel.run(&frame, 3_000_000).expect("a run");
+        kernel.run(&frame, packets).expect("a run");
         (from, Instant::now())
     };
     let [(from_a, to_a), (from_b, to_b)] = thread::scope(|scope| {
