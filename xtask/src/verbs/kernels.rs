@@ -8,7 +8,14 @@ mod plan;
 mod report;
 mod table;
 
-use std::process::ExitCode;
+use std::{
+    process::ExitCode,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+};
 
 use anyhow::{Result, ensure};
 
@@ -25,6 +32,9 @@ use crate::{
     },
     workspace::Workspace,
 };
+
+/// How many virtual machines run at once.
+const AT_ONCE: usize = 2;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -43,41 +53,75 @@ pub(crate) fn run_all(workspace: &Workspace, chosen: &[&'static Expectation]) ->
     setup::virtual_machines()?;
     build::build(workspace)?;
     let programs = Programs::prepare(workspace, &executable::build_all(workspace)?)?;
-    let store = Store::open(workspace)?;
+    let store = Mutex::new(Store::open(workspace)?);
     let all: Vec<_> = expectation::ALL.iter().collect();
     let chosen = if chosen.is_empty() { &all } else { chosen };
 
-    let mut rows = Vec::new();
-    for expectation in chosen {
-        rows.push(attempt(workspace, &store, &programs, expectation));
-    }
+    let rows = side_by_side(chosen, |expectation| {
+        let row = attempt(workspace, &store, &programs, expectation);
+        eprint!("{}", row.notes());
+        row
+    });
     println!("\n{}", table::text(&rows));
-    Ok(rows.iter().map(Row::totals).fold(Totals::default(), |mut sum, totals| {
-        sum += totals;
-        sum
-    }))
+    let mut totals = Totals::default();
+    for row in &rows {
+        totals += row.totals();
+    }
+    Ok(totals)
+}
+
+/// Does the work for each of these, a few at a time: a virtual machine mostly
+/// keeps one processor busy. The results come in the order of `inputs`.
+fn side_by_side<I: Copy + Sync, O: Send>(inputs: &[I], work: impl Fn(I) -> O + Sync) -> Vec<O> {
+    let next = AtomicUsize::new(0);
+    let results = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(|| {
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(input) = inputs.get(number) else { return };
+                    let result = work(*input);
+                    lock(&results).push((number, result));
+                }
+            });
+        }
+    });
+    let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
+    results.sort_by_key(|(number, _)| *number);
+    results.into_iter().map(|(_, result)| result).collect()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Boots one kernel. Whatever keeps it from that is a failure of all its checks.
 fn attempt(
     workspace: &Workspace,
-    store: &Store,
+    store: &Mutex<Store>,
     programs: &Programs,
     expectation: &'static Expectation,
 ) -> Row {
     let steps = plan::steps(workspace, expectation);
-    let outcome = store.kernel(expectation.series).and_then(|kernel| {
+    // One at a time: apt's folders are shared.
+    let kernel = lock(store).kernel(expectation.series);
+    let outcome = kernel.and_then(|kernel| {
         eprintln!("kernels: Linux {} boots", kernel.version);
         let folder = workspace.target().join("kernels/run").join(expectation.name);
         let ran = machine::run(&folder, &kernel, programs, &steps)?;
-        for (number, step) in steps.iter().enumerate() {
-            if let Some(took) = ran.report.took(number) {
-                eprintln!("kernels: {:5.1} s {}", took.as_secs_f32(), step.command());
-            }
-        }
         Ok(Outcome { linux: kernel.version, took: ran.took, report: ran.report })
     });
-    let row = Row::new(expectation, &steps, outcome);
-    eprint!("{}", row.failures());
-    row
+    Row::new(expectation, &steps, outcome)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::side_by_side;
+
+    #[test]
+    fn results_come_in_the_order_of_the_inputs() {
+        assert_eq!(side_by_side(&[5, 1, 4, 2], |number| number * 2), [10, 2, 8, 4]);
+        assert!(side_by_side(&[], |number: u8| number).is_empty());
+    }
 }

@@ -84,22 +84,27 @@ impl Store {
 fn assemble(unpacked: &Path, made: &Path) -> Result<()> {
     let modules = made.join("modules");
     fs::create_dir_all(&modules).with_context(|| format!("cannot make {}", modules.display()))?;
-    let images = list(&unpacked.join("boot"))?;
-    let image = images
-        .iter()
-        .find(|path| {
-            path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("vmlinuz"))
-        })
-        .context("the packages have no kernel in them")?;
-    fs::copy(image, made.join("vmlinuz")).context("cannot copy the kernel")?;
     let tree = ["lib/modules", "usr/lib/modules"].map(|tree| unpacked.join(tree));
     let tree = tree.iter().find(|tree| tree.exists()).context("the packages have no modules")?;
+    let image = image(&unpacked.join("boot"), tree).context("the packages have no kernel")?;
+    fs::copy(image, made.join("vmlinuz")).context("cannot copy the kernel")?;
     for (number, (name, module)) in (0..).zip(modules::collect(tree, MODULES)?) {
         let number: u32 = number;
         fs::write(modules.join(format!("{number:02}-{name}.ko")), module)
             .context("cannot write a module")?;
     }
     Ok(())
+}
+
+/// The kernel itself: in `boot`, or with its modules since Linux 6.19.
+fn image(boot: &Path, tree: &Path) -> Option<PathBuf> {
+    let versions = list(tree).unwrap_or_default();
+    let with_modules = versions.into_iter().map(|version| version.join("vmlinuz"));
+    let is_image = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with("vmlinuz") && path.is_file()
+    };
+    list(boot).unwrap_or_default().into_iter().chain(with_modules).find(is_image)
 }
 
 fn list(folder: &Path) -> Result<Vec<PathBuf>> {

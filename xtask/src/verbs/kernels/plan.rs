@@ -20,7 +20,7 @@ const NATIVE: &[&str] = &["native_on_a_veth_until_sigterm", "every_packet_is_cou
 const GENERIC: &[&str] = &["generic_where_asked_for"];
 
 /// Variables that make tests shorter: software emulation takes its time.
-const SHORTER: &[&str] = &["SIPGUARD_TEST_PACKETS=20000"];
+const SHORTER: &[&str] = &["SIPGUARD_TEST_PACKETS=50000"];
 
 /// The test executables that a virtual machine needs.
 pub(super) fn executables() -> impl Iterator<Item = &'static str> {
@@ -88,4 +88,26 @@ fn tests(check: Check, executable: &str, filters: &[&str]) -> Step {
     let arguments = ["--show-output", "--test-threads=1"].iter().chain(filters);
     let words = variables.chain(program).chain(arguments.map(|word| (*word).to_owned())).collect();
     Step { check, wanted: Wanted::Tests, words }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{executables, steps};
+    use crate::{verbs::kernels::expectation::ALL, workspace::Workspace};
+
+    #[test]
+    fn every_check_has_a_command_with_programs_that_are_there() {
+        let workspace = Workspace::locate().expect("the work tree");
+        for expectation in ALL {
+            let steps = steps(&workspace, expectation);
+            for check in expectation.checks() {
+                assert!(steps.iter().any(|step| step.check == check), "{}", expectation.name);
+            }
+            for command in steps.iter().map(super::Step::command) {
+                let program = command.split(' ').next().unwrap_or_default();
+                let known = executables().any(|name| program == format!("/tests/{name}"));
+                assert!(known || program == super::SIPGUARD, "{command}");
+            }
+        }
+    }
 }

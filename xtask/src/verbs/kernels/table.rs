@@ -28,7 +28,7 @@ pub(super) struct Row {
     took: Option<Duration>,
     /// What was expected, and whether it came so, by check.
     cells: Vec<(Expected, bool)>,
-    failures: String,
+    notes: String,
 }
 
 impl Row {
@@ -42,7 +42,7 @@ impl Row {
             linux: String::new(),
             took: None,
             cells: Vec::new(),
-            failures: String::new(),
+            notes: String::new(),
         };
         let faulty = match outcome {
             Ok(outcome) => {
@@ -62,13 +62,18 @@ impl Row {
     fn judge(&mut self, steps: &[Step], outcome: &Outcome) -> Vec<Check> {
         let mut faulty = Vec::new();
         for (number, step) in steps.iter().enumerate() {
-            let Some(fault) = outcome.report.fault(number, step) else { continue };
+            let took = outcome.report.took(number).unwrap_or_default();
+            let fault = outcome.report.fault(number, step);
+            let state = fault.as_deref().unwrap_or("as expected");
+            self.note(&format!("{:5.1} s `{}` {state}", took.as_secs_f32(), step.command()));
+            if fault.is_none() {
+                continue;
+            }
             faulty.push(step.check);
-            self.note(&format!("`{}` {fault}", step.command()));
             let output = outcome.report.output(number);
             for line in output.iter().skip(output.len().saturating_sub(LAST_LINES)) {
                 // A String takes every write.
-                let _ = writeln!(self.failures, "    {line}");
+                let _ = writeln!(self.notes, "    {line}");
             }
         }
         faulty
@@ -80,12 +85,12 @@ impl Row {
     }
 
     fn note(&mut self, what: &str) {
-        let _ = writeln!(self.failures, "kernel {}: {what}", self.name);
+        let _ = writeln!(self.notes, "kernel {}: {what}", self.name);
     }
 
-    /// Why checks failed; empty where none did.
-    pub(super) fn failures(&self) -> &str {
-        &self.failures
+    /// What each command took, and why checks failed.
+    pub(super) fn notes(&self) -> &str {
+        &self.notes
     }
 
     /// Each check counts as one test.
@@ -165,7 +170,7 @@ mod tests {
             row("BEGIN 0\nRESULT 0 1 0\nBEGIN 1\nwhy\nRESULT 1 1 101\nBEGIN 2\nRESULT 2 1 0\n\
                        BEGIN 3\nRESULT 3 1 0\nDONE\n");
         assert_eq!(row.totals(), Totals { passed: 3, failed: 1, skipped: 0 });
-        assert_eq!(row.failures(), "kernel 6.1: `x` ended with 101\n    why\n");
+        assert!(row.notes().contains("6.1:   0.0 s `x` ended with 101\n    why\n"));
         let line = "6.1      6.1.9      works    FAILED   works    works    7 s\n";
         assert!(text(&[row]).ends_with(line));
     }
@@ -182,6 +187,6 @@ mod tests {
         assert_eq!(all.totals(), Totals { passed: 0, failed: 4, skipped: 0 });
         let old = Row::new(find("5.10").expect("a kernel"), &[], Err(anyhow!("no mirror")));
         assert_eq!(old.totals(), Totals { passed: 0, failed: 1, skipped: 0 });
-        assert_eq!(old.failures(), "kernel 5.10: no mirror\n");
+        assert_eq!(old.notes(), "kernel 5.10: no mirror\n");
     }
 }
