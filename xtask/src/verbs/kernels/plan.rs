@@ -26,7 +26,7 @@ const GENERIC: &[&str] =
     &["generic_where_asked_for", "generic_with_a_warning_where_the_driver_cannot"];
 
 /// Variables that make tests shorter: software emulation takes its time.
-const SHORTER: &[&str] = &["SIPGUARD_TEST_PACKETS=50000"];
+const SHORTER: &[&str] = &["SIPGUARD_TEST_PACKETS=30000"];
 
 /// The test executables that a virtual machine needs.
 pub(super) fn executables() -> impl Iterator<Item = &'static str> {
