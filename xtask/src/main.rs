@@ -36,7 +36,9 @@ enum Verb {
     Demo,
     /// Set up, build, then run every test
     Test(verbs::test::Args),
-    /// Check format and lints, then run every test; skips are failures
+    /// Set up, build, then run kernel tests on other kernels in virtual machines
+    Kernels(verbs::kernels::Args),
+    /// Check format and lints, then run every test on every kernel; skips are failures
     Ci,
     #[command(hide = true)]
     Bounded(bounded::Args),
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
         Verb::Run(args) => verbs::run::run(&workspace, &args),
         Verb::Demo => verbs::demo::run(&workspace),
         Verb::Test(args) => verbs::test::run(&workspace, &args),
+        Verb::Kernels(args) => verbs::kernels::run(&workspace, &args),
         Verb::Ci => verbs::ci::run(&workspace),
         Verb::Bounded(args) => bounded::run(&args),
     });
