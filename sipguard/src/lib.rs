@@ -5,4 +5,5 @@ pub mod cli;
 pub mod daemon;
 pub mod kernel;
 pub mod policy;
+pub mod replay;
 pub mod sanitise;

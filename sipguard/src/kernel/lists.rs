@@ -40,6 +40,15 @@ struct List {
     /// never.
     operator: BTreeMap<Target, u64>,
     capacity: u32,
+    epoch: Option<Epoch>,
+}
+
+/// What the program's clock shows at a wall-clock time, where it is not
+/// CLOCK_MONOTONIC.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Epoch {
+    pub(super) wall: Timestamp,
+    pub(super) clock_ns: u64,
 }
 
 /// Entries of a list by how they are looked up.
@@ -81,6 +90,7 @@ impl List {
             plan: BTreeMap::new(),
             operator: BTreeMap::new(),
             capacity,
+            epoch: None,
         })
     }
 
@@ -92,7 +102,8 @@ impl List {
 
     /// Writes what the two sources together say about a target.
     fn sync(&mut self, target: Target) -> Result<(), KernelError> {
-        let planned = self.plan.get(&target).map(|until| until.map_or(0, monotonic));
+        let planned =
+            self.plan.get(&target).map(|until| until.map_or(0, |until| expiry(until, self.epoch)));
         let operator = self.operator.get(&target).copied();
         let longer = |a: u64, b: u64| if a == 0 || b == 0 { 0 } else { a.max(b) };
         let (expires_ns, origin) = match (planned, operator) {
@@ -212,6 +223,12 @@ impl Lists {
             sizes: typed(ebpf, "LIST_SIZES")?,
             sizes_now: ListSizes::default(),
         })
+    }
+
+    /// From now on, ends of the plan's entries are told by this clock.
+    pub(super) fn set_epoch(&mut self, epoch: Epoch) {
+        self.trusted.epoch = Some(epoch);
+        self.blocked.epoch = Some(epoch);
     }
 
     fn list(&mut self, kind: ListKind) -> &mut List {
@@ -368,11 +385,12 @@ fn now() -> u64 {
         .map_or(0, |time| u64::try_from(Duration::from(time).as_nanos()).unwrap_or(u64::MAX))
 }
 
-/// A wall-clock time on the monotonic clock; in the past it is 1, not 0.
-fn monotonic(until: Timestamp) -> u64 {
-    let left = until.duration_since(Timestamp::now()).as_nanos();
-    let at = i128::from(now()) + left;
-    u64::try_from(at.max(1)).unwrap_or(u64::MAX)
+/// A wall-clock time on the program's clock; in the past it is 1, not 0.
+fn expiry(until: Timestamp, epoch: Option<Epoch>) -> u64 {
+    let Epoch { wall, clock_ns } =
+        epoch.unwrap_or_else(|| Epoch { wall: Timestamp::now(), clock_ns: now() });
+    let left = until.duration_since(wall).as_nanos();
+    u64::try_from((i128::from(clock_ns) + left).max(1)).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -394,7 +412,18 @@ mod tests {
 
     #[test]
     fn times_in_the_past_are_not_for_ever() {
-        assert_eq!(monotonic(Timestamp::UNIX_EPOCH), 1);
-        assert!(monotonic(Timestamp::now()) > 1);
+        assert_eq!(expiry(Timestamp::UNIX_EPOCH, None), 1);
+        assert!(expiry(Timestamp::now(), None) > 1);
+    }
+
+    #[test]
+    fn times_follow_the_epoch() {
+        let wall = Timestamp::UNIX_EPOCH;
+        let epoch = Some(Epoch { wall, clock_ns: 5_000 });
+        let after = |nanoseconds| Timestamp::from_nanosecond(nanoseconds).expect("a time");
+        assert_eq!(expiry(after(700), epoch), 5_700);
+        assert_eq!(expiry(after(-700), epoch), 4_300);
+        assert_eq!(expiry(after(-7_000), epoch), 1);
+        assert_eq!(expiry(Timestamp::MAX, epoch), u64::MAX);
     }
 }

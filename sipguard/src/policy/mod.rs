@@ -23,7 +23,7 @@ mod target;
 pub use automaton::{Size, TooLarge, compile};
 pub use changes::{Changes, ListChange, Setting, SignatureChange};
 pub use diagnostic::{Diagnostic, Diagnostics, Excerpt, Severity};
-pub use load::{BLACKLIST, FILES, SETTINGS, SIGNATURES, TRUSTED, load};
+pub use load::{BLACKLIST, FILES, SETTINGS, SIGNATURES, TRUSTED, load, load_at};
 pub use plan::{
     Block, Limits, MAX_BLOCKED, MAX_TRUSTED, Mode, OptionsRule, Peer, Plan, Ports, Posture,
 };
