@@ -137,3 +137,74 @@ const fn family_ethertype(family: [u8; 4]) -> u16 {
         _ => 0,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const V4: &[u8] = &[0x45, 0, 0, 20, 1, 2, 3];
+    const V6: &[u8] = &[0x60, 0, 0, 0, 9];
+
+    fn frame(link: u32, data: &[u8]) -> (Vec<u8>, Option<Direction>) {
+        let mut frame = vec![1, 2, 3];
+        let direction = to_ethernet(link, data, &mut frame);
+        (frame, direction)
+    }
+
+    fn is_ip(frame: &[u8], packet: &[u8]) -> bool {
+        let ethertype = if packet[0] >> 4 == 4 { [8, 0] } else { [0x86, 0xdd] };
+        frame.get(12..14) == Some(&ethertype) && frame.get(14..) == Some(packet)
+    }
+
+    #[test]
+    fn ethernet_stays_as_it_is() {
+        assert_eq!(frame(ETHERNET, b"anything"), (b"anything".to_vec(), None));
+    }
+
+    #[test]
+    fn raw_ip_gets_a_head() {
+        for link in [RAW, 12, 14] {
+            assert!(is_ip(&frame(link, V4).0, V4) && is_ip(&frame(link, V6).0, V6));
+            assert_eq!(frame(link, &[0x10]).0.get(12..14), Some(&[0, 0][..]));
+        }
+        assert!(is_ip(&frame(IPV4, V4).0, V4) && is_ip(&frame(IPV6, V6).0, V6));
+    }
+
+    #[test]
+    fn loopback_of_any_system_and_byte_order() {
+        for (family, packet) in [(2, V4), (10, V6), (24, V6), (28, V6), (30, V6)] {
+            for head in [u32::to_be_bytes(family), u32::to_le_bytes(family)] {
+                for link in [NULL, LOOP] {
+                    assert!(is_ip(&frame(link, &[&head, packet].concat()).0, packet), "{family}");
+                }
+            }
+        }
+        assert_eq!(frame(NULL, &[[7, 0, 0, 0], [0; 4]].concat()).0.get(12..14), Some(&[0, 0][..]));
+    }
+
+    #[test]
+    fn cooked_tells_the_direction() {
+        for (kind, expected) in [
+            (0, Some(Direction::In)),
+            (1, Some(Direction::In)),
+            (3, None),
+            (4, Some(Direction::Out)),
+        ] {
+            let head = [0, kind, 0, 1, 0, 6, 0xa, 0xb, 0xc, 0xd, 0xe, 0xf, 0, 0, 8, 0];
+            let (bytes, direction) = frame(LINUX_SLL, &[&head, V4].concat());
+            assert!(is_ip(&bytes, V4) && direction == expected);
+            assert_eq!(bytes.get(6..12), Some(&[0xa, 0xb, 0xc, 0xd, 0xe, 0xf][..]));
+            let head =
+                [0x86, 0xdd, 0, 0, 0, 0, 0, 2, 0, 1, kind, 6, 0xa, 0xb, 0xc, 0xd, 0xe, 0xf, 0, 0];
+            let (bytes, direction) = frame(LINUX_SLL2, &[&head, V6].concat());
+            assert!(is_ip(&bytes, V6) && direction == expected);
+        }
+    }
+
+    #[test]
+    fn what_lacks_its_own_head_is_empty() {
+        for (link, len) in [(LINUX_SLL, 15), (LINUX_SLL2, 19), (NULL, 3), (LOOP, 3)] {
+            assert_eq!(frame(link, &vec![0; len]).0, b"");
+        }
+    }
+}
