@@ -51,7 +51,8 @@ enum Listed {
     Both,
 }
 
-/// Sources in the table for people; JSON has all.
+/// Sources in the table for people, of those that would lose packets; JSON has
+/// all.
 const TOP: usize = 20;
 
 /// Characters of a signature's name.
@@ -292,9 +293,14 @@ fn summary_text(plan: &Plan, summary: &Summary) -> String {
     if !rules.is_empty() {
         parts.push(table(&["RULE", "VERDICT", "MODE", "PACKETS", "BYTES"], rules, 2));
     }
-    let ranking = summary.ranking();
+    let mut ranking = summary.ranking();
+    let all = ranking.len();
+    ranking.retain(|(_, count)| count.drops() > 0);
     if !ranking.is_empty() {
         parts.push(sources_text(&ranking));
+    }
+    if all > ranking.len() {
+        parts.push(format!("{} sources would lose nothing", all - ranking.len()));
     }
     let hurt = ranking.iter().filter(|(_, count)| count.is_hurt()).count();
     if hurt > 0 {
@@ -312,21 +318,16 @@ fn sources_text(ranking: &[(std::net::IpAddr, &crate::replay::SourceCount)]) -> 
             .iter()
             .map(|(rule, number)| format!("{} {number}", rule.name()))
             .collect();
-        let by = if by.is_empty() { none() } else { by.join(", ") };
-        let known = match (count.is_hurt(), count.known) {
-            (true, _) => "hurt",
-            (false, true) => "known",
-            (false, false) => "-",
-        };
+        let server = if count.is_hurt() { "known: hurt" } else { "-" };
         let [dropped, passed] = [count.drops(), count.passed].map(|number| number.to_string());
-        vec![source.to_string(), known.to_owned(), by, dropped, passed]
+        vec![source.to_string(), by.join(", "), server.to_owned(), dropped, passed]
     };
     let rows = ranking.iter().take(TOP).map(row).collect();
-    let head = ["SOURCE", "SERVER", "DROPPED BY", "DROPPED", "PASSED"];
+    let head = ["SOURCE", "DROPPED BY", "TO THE SERVER", "DROPPED", "PASSED"];
     let table = table(&head, rows, 2);
     match ranking.len().saturating_sub(TOP) {
         0 => table,
-        more => format!("{table}\nand {more} more sources: --json has them all"),
+        more => format!("{table}\nand {more} more that would lose packets: --json has them all"),
     }
 }
 
