@@ -101,23 +101,28 @@ fn write(frame: &mut Vec<u8>, source: [u8; 6], ethertype: u16, packet: &[u8]) {
 /// Packet type, kind of device, length and bytes of the address, protocol.
 fn sll(data: &[u8], frame: &mut Vec<u8>) -> Option<Direction> {
     let (head, packet) = data.split_first_chunk::<16>()?;
-    let [_, kind, _, _, _, _, a, b, c, d, e, f, _, _, p0, p1] = *head;
+    let [_, kind, d0, d1, _, _, a, b, c, d, e, f, _, _, p0, p1] = *head;
     write(frame, [a, b, c, d, e, f], u16::from_be_bytes([p0, p1]), packet);
-    direction(kind)
+    direction(kind, u16::from_be_bytes([d0, d1]))
 }
 
 /// Protocol, two of nothing, interface, kind of device, packet type, length and
 /// bytes of the address.
 fn sll2(data: &[u8], frame: &mut Vec<u8>) -> Option<Direction> {
     let (head, packet) = data.split_first_chunk::<20>()?;
-    let [p0, p1, _, _, _, _, _, _, _, _, kind, _, a, b, c, d, e, f, _, _] = *head;
+    let [p0, p1, _, _, _, _, _, _, d0, d1, kind, _, a, b, c, d, e, f, _, _] = *head;
     write(frame, [a, b, c, d, e, f], u16::from_be_bytes([p0, p1]), packet);
-    direction(kind)
+    direction(kind, u16::from_be_bytes([d0, d1]))
 }
 
+/// ARPHRD_LOOPBACK.
+const LOOPBACK: u16 = 772;
+
 /// To us, to all, to some; not to others, which may go either way; from us.
-const fn direction(kind: u8) -> Option<Direction> {
+/// What the server sends to itself comes to no interface that is protected.
+const fn direction(kind: u8, device: u16) -> Option<Direction> {
     match kind {
+        _ if device == LOOPBACK => Some(Direction::Out),
         0..=2 => Some(Direction::In),
         4 => Some(Direction::Out),
         _ => None,
@@ -199,6 +204,16 @@ mod tests {
             let (bytes, direction) = frame(LINUX_SLL2, &[&head, V6].concat());
             assert!(is_ip(&bytes, V6) && direction == expected);
         }
+    }
+
+    #[test]
+    fn what_the_server_sends_to_itself_did_not_come_in() {
+        let mut head = [0; 16];
+        head[2..4].copy_from_slice(&LOOPBACK.to_be_bytes());
+        assert_eq!(frame(LINUX_SLL, &head).1, Some(Direction::Out));
+        let mut head = [0; 20];
+        head[8..10].copy_from_slice(&LOOPBACK.to_be_bytes());
+        assert_eq!(frame(LINUX_SLL2, &head).1, Some(Direction::Out));
     }
 
     #[test]
