@@ -283,7 +283,6 @@ mod tests {
                 | Rule::Trusted
                 | Rule::Blocked
                 | Rule::Banned
-                | Rule::Banned
                 | Rule::Closed
                 | Rule::SynRate
                 | Rule::FragmentStranger

@@ -9,6 +9,7 @@ use aya::{
     programs::{TestRun as _, TestRunOptions, TestRunResult},
 };
 use ipnet::IpNet;
+use jiff::Timestamp;
 use sipguard_common::{
     abi::{Address, Ban, Judged, Policy, Ports, Source},
     method::{Budget, Method},
@@ -16,10 +17,11 @@ use sipguard_common::{
     scan::Scratch,
 };
 
-use super::{ArrayMap, Kernel, KernelError, object, typed};
+use super::{ArrayMap, Kernel, KernelError, lists::Epoch, object, typed};
 use crate::policy::Plan;
 
-/// A kernel program with a settable clock that is never attached.
+/// A kernel program with a settable clock that is never attached: for tests
+/// and replay.
 pub struct TestKernel {
     kernel: Kernel,
     clock: ArrayMap<u64>,
@@ -131,6 +133,13 @@ impl TestKernel {
     /// As there.
     pub fn apply(&mut self, plan: &Plan) -> Result<(), KernelError> {
         self.kernel.apply(plan)
+    }
+
+    /// Says what the program's clock shows, in nanoseconds, at a wall-clock
+    /// time: by that, entries of the plans to come end. Unless told, it is the
+    /// machine's.
+    pub fn set_epoch(&mut self, wall: Timestamp, clock_ns: u64) {
+        self.kernel.lists.set_epoch(Epoch { wall, clock_ns });
     }
 
     /// Sets the program's clock, in nanoseconds.

@@ -39,8 +39,11 @@ pub fn load(dir: &Path) -> Result<(Plan, Vec<Diagnostic>), Diagnostics> {
     load_at(dir, Timestamp::now())
 }
 
-/// As [`load`], at a given time.
-pub(super) fn load_at(dir: &Path, now: Timestamp) -> Result<(Plan, Vec<Diagnostic>), Diagnostics> {
+/// As [`load`], at a given time: entries that ended before it are left out.
+///
+/// # Errors
+/// As there.
+pub fn load_at(dir: &Path, now: Timestamp) -> Result<(Plan, Vec<Diagnostic>), Diagnostics> {
     if !dir.is_dir() {
         return Err(Diagnostics(vec![Diagnostic::whole_file(
             Severity::Error,

@@ -31,7 +31,7 @@ pub use cps::CpsClass;
 pub use diagnostic::{Diagnostic, Diagnostics, Excerpt, Severity};
 pub use events::EventSettings;
 pub use limits::{Limits, MessageLimits, PortLimit, SubnetLimit};
-pub use load::{BLACKLIST, FILES, SETTINGS, SIGNATURES, TRUSTED, load};
+pub use load::{BLACKLIST, FILES, SETTINGS, SIGNATURES, TRUSTED, load, load_at};
 pub use modes::{Modes, RuleMode};
 pub use plan::{
     Block, Fragments, MAX_BLOCKED, MAX_TRUSTED, Mode, OptionsRule, Peer, Plan, Ports, Posture,

@@ -20,6 +20,7 @@ pub enum Tool {
     /// The Python that has sipvicious.
     Sipvicious,
     Sipguard,
+    Tcpdump,
     Unshare,
 }
 
@@ -34,6 +35,7 @@ impl Tool {
             Self::Setpriv => return on_path("setpriv"),
             Self::Sipp => return on_path("sipp"),
             Self::Sipsak => return on_path("sipsak"),
+            Self::Tcpdump => return on_path("tcpdump"),
             Self::Unshare => return on_path("unshare"),
             Self::Sipvicious => {
                 let tools = env::var_os("SIPGUARD_TOOLS")

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, ops::RangeInclusive};
 use sipguard_common::abi::{ListEntry, Origin};
 
 use super::{
-    key::{entry, key, monotonic},
+    key::{Epoch, entry, expiry, key},
     peers::Peers,
     planned::{Planned, Terms},
     tally::Tally,
@@ -22,6 +22,7 @@ pub(super) struct Book<P> {
     operator: BTreeMap<Target, u64>,
     peers: Peers,
     tally: Tally,
+    epoch: Option<Epoch>,
 }
 
 /// An entry, as far as the index of the lists has to know it.
@@ -75,7 +76,7 @@ impl<P: Planned> Book<P> {
         let coming = self.coming.as_ref().and_then(|coming| coming.get(target));
         let planned = coming.or_else(|| self.now.get(target));
         let operator = self.operator.get(&target).copied();
-        let ends = |terms: Terms<'_>| terms.until.map_or(0, monotonic);
+        let ends = |terms: Terms<'_>| terms.until.map_or(0, |until| expiry(until, self.epoch));
         let longer = |a: u64, b: u64| if a == 0 || b == 0 { 0 } else { a.max(b) };
         let (expires_ns, origin) = match (planned, operator) {
             (None, None) => return None,
@@ -145,6 +146,11 @@ impl<P: Planned> Book<P> {
                 self.now.all().filter_map(|(_, terms)| Some(terms.class?.1)).collect();
             self.peers.retain(|name| names.contains(name));
         }
+    }
+
+    /// From now on, ends of the plan's entries are told by this clock.
+    pub(super) fn set_epoch(&mut self, epoch: Epoch) {
+        self.epoch = Some(epoch);
     }
 
     /// Sets or, with `None`, removes an entry of the operator, by its end on the

@@ -39,11 +39,20 @@ pub(in crate::kernel) fn after(left: Duration) -> u64 {
     now().saturating_add(u64::try_from(left.as_nanos()).unwrap_or(u64::MAX)).max(1)
 }
 
-/// A wall-clock time on the monotonic clock; in the past it is 1, not 0.
-pub(super) fn monotonic(until: Timestamp) -> u64 {
-    let left = until.duration_since(Timestamp::now()).as_nanos();
-    let at = i128::from(now()) + left;
-    u64::try_from(at.max(1)).unwrap_or(u64::MAX)
+/// What the program's clock shows at a wall-clock time, where it is not
+/// CLOCK_MONOTONIC.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::kernel) struct Epoch {
+    pub(in crate::kernel) wall: Timestamp,
+    pub(in crate::kernel) clock_ns: u64,
+}
+
+/// A wall-clock time on the program's clock; in the past it is 1, not 0.
+pub(super) fn expiry(until: Timestamp, epoch: Option<Epoch>) -> u64 {
+    let Epoch { wall, clock_ns } =
+        epoch.unwrap_or_else(|| Epoch { wall: Timestamp::now(), clock_ns: now() });
+    let left = until.duration_since(wall).as_nanos();
+    u64::try_from((i128::from(clock_ns) + left).max(1)).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -65,7 +74,18 @@ mod tests {
 
     #[test]
     fn times_in_the_past_are_not_for_ever() {
-        assert_eq!(monotonic(Timestamp::UNIX_EPOCH), 1);
-        assert!(monotonic(Timestamp::now()) > 1);
+        assert_eq!(expiry(Timestamp::UNIX_EPOCH, None), 1);
+        assert!(expiry(Timestamp::now(), None) > 1);
+    }
+
+    #[test]
+    fn times_follow_the_epoch() {
+        let wall = Timestamp::UNIX_EPOCH;
+        let epoch = Some(Epoch { wall, clock_ns: 5_000 });
+        let after = |nanoseconds| Timestamp::from_nanosecond(nanoseconds).expect("a time");
+        assert_eq!(expiry(after(700), epoch), 5_700);
+        assert_eq!(expiry(after(-700), epoch), 4_300);
+        assert_eq!(expiry(after(-7_000), epoch), 1);
+        assert_eq!(expiry(Timestamp::MAX, epoch), u64::MAX);
     }
 }

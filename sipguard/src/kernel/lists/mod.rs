@@ -18,7 +18,7 @@ use aya::Ebpf;
 use ipnet::IpNet;
 use sipguard_common::abi::{Address, ListSizes, MAX_BLOCKED, MAX_TRUSTED};
 
-pub(super) use self::key::{after, entry, key, now};
+pub(super) use self::key::{Epoch, after, entry, key, now};
 use self::{
     book::Book,
     index::Index,
@@ -77,6 +77,12 @@ impl Lists {
             index: Index::take(ebpf)?,
             sizes: typed(ebpf, "LIST_SIZES")?,
         })
+    }
+
+    /// From now on, ends of the plan's entries are told by this clock.
+    pub(super) fn set_epoch(&mut self, epoch: Epoch) {
+        self.trusted.book.set_epoch(epoch);
+        self.blocked.book.set_epoch(epoch);
     }
 
     /// Tells the program which lists it has to look into: those that hold

@@ -2,11 +2,15 @@
 
 use std::{fs, path::PathBuf};
 
-use sipguard_common::automaton::Field;
+use sipguard_common::{abi::Policy, automaton::Field, rule::Rule};
 use toml::de::{DeTable, DeValue};
 
 use super::*;
-use crate::policy::{Condition, Match, Signature, blocks, lint, peers, settings, signatures};
+use crate::policy::{
+    Condition, Match, Signature, blocks, lint, modes::dropping, peers,
+    settings::{self, limits},
+    signatures,
+};
 
 fn config() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../config")
@@ -50,8 +54,9 @@ fn it_is_the_built_in_policy_and_signatures() {
     assert!(changes.is_empty(), "{changes}");
     expected.policy.automaton.roots = plan.policy.automaton.roots;
     assert_eq!(plan.policy.limits, expected.policy.limits);
-    assert!(plan.policy.ports == expected.policy.ports);
-    assert_eq!(plan.policy.source_mask, expected.policy.source_mask);
+    // Padding-free: all settings stand before the automaton, which is last.
+    let settings = std::mem::offset_of!(Policy, automaton);
+    assert!(plan.policy_bytes()[..settings] == expected.policy_bytes()[..settings]);
 }
 
 /// Every key that can be written stands in the manual with a value, or, in
@@ -65,14 +70,22 @@ fn every_key_is_documented() {
             Some(at.get(*key)?.get_ref().clone())
         })
     };
+    let modes: Vec<&str> = dropping().map(Rule::name).collect();
     for (path, keys) in [
         (&[][..], settings::SECTIONS),
         (&["interfaces"], settings::INTERFACES),
         (&["sip"], settings::SIP),
         (&["policy"], settings::POLICY),
-        (&["limits"], settings::LIMITS),
-        (&["limits", "stranger"], settings::CLASSES),
-        (&["limits", "stranger", "register"], settings::LIMIT),
+        (&["limits"], limits::LIMITS),
+        (&["limits", "stranger"], limits::CLASSES),
+        (&["limits", "stranger", "register"], limits::LIMIT),
+        (&["limits", "strangers"], limits::BUDGETS),
+        (&["limits", "subnet"], limits::SUBNET),
+        (&["limits", "ports"], limits::PORTS),
+        (&["limits", "message"], limits::MESSAGE),
+        (&["rules"], &modes),
+        (&["rules", "signature"], limits::RULE),
+        (&["events"], limits::EVENTS),
         (&["control"], settings::CONTROL),
     ] {
         for key in keys {
