@@ -452,11 +452,11 @@ unsafe fn name(scratch: *const Scratch, line: u32, head: u64) -> u32 {
                 }
             }
         }
-        b'u' if head | FOLD == u64::from_le_bytes(*b"user-age") => {
-            // SAFETY: as the caller promises.
-            if starts(unsafe { word(scratch, line + 8) }, b"nt") {
-                return named(Field::UserAgent as u32, 10);
-            }
+        // SAFETY: as the caller promises.
+        b'u' if head | FOLD == u64::from_le_bytes(*b"user-age")
+            && starts(unsafe { word(scratch, line + 8) }, b"nt") =>
+        {
+            return named(Field::UserAgent as u32, 10);
         }
         _ => {}
     }
