@@ -15,6 +15,10 @@ pub const DEAD: u16 = 0;
 /// Signatures at most (limit of the accept states, far below the table's).
 pub const MAX_SIGNATURES: usize = 4096;
 
+/// Slots that signatures are counted in: two policies' worth, for during a
+/// reload there are old and new ones.
+pub const SIGNATURE_SLOTS: usize = 2 * MAX_SIGNATURES;
+
 /// Different conditions of all joined signatures at most: the bits of a word.
 pub const MAX_CONDITIONS: usize = 64;
 

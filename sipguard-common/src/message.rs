@@ -117,6 +117,10 @@ pub fn is_bare_method(word0: u64, word1: u64, len: u32) -> bool {
         return false;
     }
     let space = u64::from(b' ');
+    // Not a space at the end, as behind REGISTER.
+    if len == MAX_METHOD && word1 & 0xff == space {
+        return false;
+    }
     let (word0, word1) = match len {
         8 => (word0, space),
         MAX_METHOD => (word0, (word1 & 0xff) | (space << 8)),

@@ -514,11 +514,11 @@ unsafe fn name(scratch: *const Scratch, line: u32, head: u64) -> u32 {
                 }
             }
         }
-        b'u' if head | FOLD == u64::from_le_bytes(*b"user-age") => {
-            // SAFETY: as the caller promises.
-            if starts(unsafe { word(scratch, line + 8) }, b"nt") {
-                return named(Field::UserAgent as u32, 10);
-            }
+        // SAFETY: as the caller promises.
+        b'u' if head | FOLD == u64::from_le_bytes(*b"user-age")
+            && starts(unsafe { word(scratch, line + 8) }, b"nt") =>
+        {
+            return named(Field::UserAgent as u32, 10);
         }
         _ => {}
     }
@@ -849,5 +849,94 @@ pub unsafe fn match_end(scratch: *mut Scratch, table: *const Table) -> u32 {
             }
         }
         0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The messages of a payload, as the kernel program reads them one by one:
+    /// start, end, header lines, longest line, Content-Length.
+    fn read(payload: &str) -> Vec<(u32, u32, u32, u32, u32)> {
+        let mut memory = Box::new(Scratch::ZERO);
+        let scratch: *mut Scratch = &raw mut *memory;
+        let layout = std::alloc::Layout::new::<Policy>();
+        let mut found = Vec::new();
+        // SAFETY: every bit pattern is a policy, also all zero, and the memory
+        // is freed as it was taken; the scratch memory outlives its pointer.
+        unsafe {
+            let policy = std::alloc::alloc_zeroed(layout).cast::<Policy>();
+            begin(scratch);
+            (&mut (*scratch).bytes)[..payload.len()].copy_from_slice(payload.as_bytes());
+            seal(scratch, payload.len() as u32);
+            loop {
+                if needs_skip(scratch) {
+                    assert!((0..SKIP_CALLS).any(|_| skip_call(scratch)));
+                }
+                if content(scratch, policy) == Content::Keepalive {
+                    break;
+                }
+                scan_begin(scratch, &raw const (*policy).automaton);
+                assert!((0..SCAN_CALLS).any(|_| scan_call(scratch)));
+                scan_end(scratch);
+                let Scratch { start, end, lines, longest, content_length, .. } = *scratch;
+                found.push((start, end, lines, longest, content_length));
+                if !advance(scratch) {
+                    break;
+                }
+            }
+            std::alloc::dealloc(policy.cast(), layout);
+        }
+        found
+    }
+
+    const REGISTER: &str = "REGISTER sip:x SIP/2.0\r\n";
+
+    #[test]
+    fn a_message_without_a_length_takes_what_is_left() {
+        let message = format!("{REGISTER}Via: x\r\nTo: y\r\n\r\nbody");
+        assert_eq!(read(&message), [(0, message.len() as u32, 2, 24, NO_LENGTH)]);
+        let cut = format!("{REGISTER}Via: x\r\nContent-Length: 0\r\n");
+        assert_eq!(read(&cut), [(0, cut.len() as u32, 2, 24, NO_LENGTH)]);
+    }
+
+    #[test]
+    fn several_messages_follow_each_other() {
+        for (length, value) in [
+            ("Content-Length: 5", 5),
+            ("l:5", 5),
+            ("CONTENT-LENGTH \t:  0005", 5),
+            ("Content-Length:\r\n 5", 5),
+        ] {
+            let first = format!("{REGISTER}{length}\r\n\r\nhello");
+            let second = format!("{REGISTER}f: z\r\n\r\n");
+            let payload = format!("\r\n\r\n{first}\r\n{second}");
+            let found = read(&payload);
+            let (start, end) = (4, 4 + first.len() as u32);
+            assert_eq!(found[0].0..found[0].1, start..end, "{length}");
+            assert_eq!(found[0].4, value, "{length}");
+            assert_eq!(found[1], (end + 2, payload.len() as u32, 1, 24, NO_LENGTH), "{length}");
+            assert_eq!(found.len(), 2);
+        }
+    }
+
+    #[test]
+    fn a_length_beyond_the_payload_is_all_of_it() {
+        for length in ["6", "4294967295", "99999999999999999999", "x"] {
+            let message = format!("{REGISTER}Content-Length: {length}\r\n\r\nhello");
+            assert_eq!(read(&message)[0].1, message.len() as u32, "{length}");
+        }
+        let other = format!("{REGISTER}Content-Length-Info: 1\r\nContent-Type: 2\r\n\r\nhello");
+        assert_eq!(read(&other)[0].4, NO_LENGTH);
+    }
+
+    #[test]
+    fn a_folded_line_is_one_line() {
+        let message =
+            format!("{REGISTER}Subject: {}\r\n {}\r\n\r\n", "x".repeat(40), "y".repeat(9));
+        assert_eq!(read(&message)[0], (0, message.len() as u32, 1, 63, NO_LENGTH));
+        let long = format!("REGISTER sip:{} SIP/2.0\nTo: x\n\n", "9".repeat(900));
+        assert_eq!(read(&long)[0], (0, long.len() as u32, 1, 922, NO_LENGTH));
     }
 }

@@ -11,7 +11,7 @@ use sipguard_common::{
         Judged, ListEntry, ListKey, ListSizes, MAX_BLOCKED, MAX_TRUSTED, PEERS as PEER_SLOTS,
         Policy, Ports, Source,
     },
-    automaton::MAX_SIGNATURES,
+    automaton::SIGNATURE_SLOTS,
     method, networks,
     rule::RULE_SLOTS,
     scan::Scratch,
@@ -107,7 +107,7 @@ pub(crate) static PEERS: Array<u64, PEER_SLOTS> = Array::new();
 
 /// Packets by slot of the signature that they matched.
 #[btf_map]
-pub(crate) static SIGNATURE_HITS: PerCpuArray<u64, MAX_SIGNATURES> = PerCpuArray::new();
+pub(crate) static SIGNATURE_HITS: PerCpuArray<u64, SIGNATURE_SLOTS> = PerCpuArray::new();
 
 /// Events, for the daemon.
 #[btf_map]

@@ -9,11 +9,11 @@ use serde_json::Value;
 use sipguard::{api::wire, cli, daemon, policy};
 use sipguard_common::{
     abi::{BANS, INTERFACE_SLOTS, KEEPALIVES},
-    automaton::MAX_SIGNATURES,
+    automaton::{MAX_CONDITIONS, MAX_JOINED, MAX_SIGNATURES},
     frame::MAX_EXTENSIONS,
     method::{Class, Method},
     rule::Rule,
-    scan::{MAX_HITS, PAYLOAD_MAX},
+    scan::{MAX_BODY_LINES, MAX_HEADERS, PAYLOAD_MAX},
 };
 
 /// The hidden verb, for those who build sipguard.
@@ -291,7 +291,12 @@ fn capacities_are_those_of_the_code() {
         ("enabled signatures", MAX_SIGNATURES),
         ("bans", BANS),
         ("bytes of a UDP payload", PAYLOAD_MAX as usize),
-        ("User-Agent headers", MAX_HITS as usize),
+        ("bytes of a signature's text", policy::MAX_TEXT),
+        ("bytes of a signature's regular expression", policy::MAX_REGEX),
+        ("signatures with several conditions", MAX_JOINED),
+        ("different conditions", MAX_CONDITIONS),
+        ("headers of one name", MAX_HEADERS as usize),
+        ("lines of a body", MAX_BODY_LINES as usize),
         ("IPv6 extension headers", MAX_EXTENSIONS as usize),
         ("MiB of a configuration file", (policy::MAX_FILE_BYTES >> 20) as usize),
     ] {

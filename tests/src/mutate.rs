@@ -219,7 +219,7 @@ fn readdress(random: &mut Random, frame: &mut [u8]) {
 fn edit_payload(random: &mut Random, frame: &mut Vec<u8>) {
     let Some(layout) = layout(frame) else { return };
     let Some(start) = layout.payload() else { return };
-    match random.below(12) {
+    match random.below(13) {
         0 => other_message(random, frame, start),
         1 => insert(random, frame, start),
         2 => delete(random, frame, start),
@@ -230,6 +230,7 @@ fn edit_payload(random: &mut Random, frame: &mut Vec<u8>) {
         7 => fold(random, frame, start),
         8 => move_line(random, frame, start),
         9 => lead(random, frame, start),
+        10 => fingerprint(random, frame, start),
         _ => user_agent(random, frame, start),
     }
     frame.truncate(MAX_FRAME);
@@ -337,6 +338,34 @@ fn lead(random: &mut Random, frame: &mut Vec<u8>, start: usize) {
     let bytes: Vec<u8> =
         (0..len).map(|_| if mixed { *random.pick(b"\r\n\0") } else { alone }).collect();
     frame.splice(start..start, bytes);
+}
+
+/// A line that a fingerprint looks at, whole or cut, as a new line somewhere,
+/// also of the body.
+fn fingerprint(random: &mut Random, frame: &mut Vec<u8>, start: usize) {
+    const LINES: &[&str] = &[
+        "From: \"1\"<sip:1@x>;tag=63623030373130313133633401323933373333343532",
+        "f:<sip:1@x>;tag=3130303001313233343536373839",
+        "t : <sip:100@1.1.1.1>",
+        "v: SIP/2.0/UDP nm;branch=foo",
+        "Via: SIP/2.0/UDP x;branch=zqwehwebK-1",
+        "CSeq: 42 OPTIONS",
+        "i: 12-34-56",
+        "m: <sip:1@x;transport=udp>;expires=1",
+        "Contact:sip:a@pc33.atlanta.com",
+        "Subject: Performance Test",
+        "o=- 16264 18299 IN",
+        "m=audio 25282 RTP",
+        "s=SIPPTS",
+        "Content-Length: 40",
+        "l: 0",
+    ];
+    let Some((at, _)) = line(random, frame, start) else { return };
+    let text = random.pick(LINES);
+    let cut = if random.once_in(4) { random.below(text.len() + 1) } else { text.len() };
+    let end = random.pick(&["\r\n", "\r\n", "\n", "\r\n x\r\n", ""]);
+    let times = if random.once_in(8) { random.below(8) } else { 1 };
+    frame.splice(at..at, format!("{}{end}", &text[..cut]).repeat(times).bytes());
 }
 
 /// A User-Agent with the text of a signature, whole, cut, or with more around

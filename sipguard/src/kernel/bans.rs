@@ -34,8 +34,9 @@ pub struct BanEntry {
     pub since: Timestamp,
     /// The reason.
     pub rule: Rule,
-    /// Index in the plan of the signature that was the reason.
-    pub signature: Option<usize>,
+    /// The signature that was the reason, as `Kernel::signature_name` takes it;
+    /// 0 for none.
+    pub signature: u32,
 }
 
 pub(super) struct Bans {
@@ -122,7 +123,7 @@ impl Bans {
                 expires: at(wall, now, ban.expires_ns),
                 since: at(wall, now, ban.since_ns),
                 rule,
-                signature: (ban.signature as usize).checked_sub(1),
+                signature: ban.signature,
             });
         }
         Ok(bans)

@@ -2,9 +2,12 @@
 
 mod attach;
 mod bans;
+mod btf;
 mod counters;
 mod error;
+mod events;
 mod features;
+mod hits;
 mod lists;
 mod log;
 mod netlink;
@@ -19,13 +22,14 @@ use ipnet::IpNet;
 use sipguard_common::rule::Rule;
 
 use self::{
-    attach::Attachments, bans::Bans, counters::CounterMaps, lists::Lists, policy::PolicyMap,
+    attach::Attachments, bans::Bans, counters::CounterMaps, events::EventCounters, hits::SignatureHits, lists::Lists, policy::PolicyMap,
 };
 pub use self::{
     attach::{Attached, AttachedMode},
     bans::BanEntry,
     counters::InterfaceCounters,
     error::KernelError,
+    events::{EventLosses, EventReader},
     lists::ListKind,
     log::{LOG_TARGET, LogLevel, ProgramLog},
     object::{INSTRUCTION_BUDGET, ProgramInfo},
@@ -40,6 +44,9 @@ pub struct Kernel {
     bans: Bans,
     policy: PolicyMap,
     counters: CounterMaps,
+    hits: SignatureHits,
+    events: EventCounters,
+    reader: Option<EventReader>,
     attachments: Attachments,
 }
 
@@ -72,6 +79,9 @@ impl Kernel {
             bans: Bans::take(&mut ebpf)?,
             policy: PolicyMap::take(&mut ebpf)?,
             counters: CounterMaps::take(&mut ebpf)?,
+            hits: SignatureHits::take(&mut ebpf)?,
+            events: EventCounters::take(&mut ebpf)?,
+            reader: Some(EventReader::take(&mut ebpf)?),
             attachments: Attachments::default(),
             ebpf,
         })
@@ -88,7 +98,8 @@ impl Kernel {
     /// # Errors
     /// On any error the old policy stays in force as a whole.
     pub fn apply(&mut self, plan: &Plan) -> Result<(), KernelError> {
-        let policy = self.policy.prepare(plan)?;
+        let slots = self.hits.plan(&plan.signatures)?;
+        let policy = self.policy.prepare(plan, &slots)?;
         let pending = match self.lists.add(plan) {
             Ok(pending) => pending,
             Err(error) => {
@@ -100,6 +111,7 @@ impl Kernel {
             self.lists.take_back(pending);
             return Err(error);
         }
+        self.hits.keep(slots);
         self.bans.set_source_mask(plan.policy.source_mask);
         self.lists.remove(pending)
     }
@@ -195,6 +207,34 @@ impl Kernel {
     /// Where the kernel refuses.
     pub fn counters(&self) -> Result<Vec<InterfaceCounters>, KernelError> {
         self.counters.read()
+    }
+
+    /// Packets that matched a signature, by its name, since that was enabled.
+    ///
+    /// # Errors
+    /// Where the kernel refuses.
+    pub fn signature_hits(&self) -> Result<BTreeMap<String, u64>, KernelError> {
+        self.hits.read()
+    }
+
+    /// The name of the signature of an event or a ban, which hold its slot plus
+    /// one. `None` for 0, and where the signature is gone.
+    #[must_use]
+    pub fn signature_name(&self, slot: u32) -> Option<&str> {
+        self.hits.name(u16::try_from(slot.checked_sub(1)?).ok()?)
+    }
+
+    /// The reader of events. There is one: `None` once it was taken.
+    pub fn take_events(&mut self) -> Option<EventReader> {
+        self.reader.take()
+    }
+
+    /// Events that never came out of the kernel program, so far.
+    ///
+    /// # Errors
+    /// Where the kernel refuses.
+    pub fn event_losses(&self) -> Result<EventLosses, KernelError> {
+        self.events.losses()
     }
 
     /// Sizes of the loaded program.

@@ -2,7 +2,7 @@
 
 use aya::{Ebpf, EbpfLoader, include_bytes_aligned, programs::Xdp};
 
-use super::{KernelError, LogLevel, features};
+use super::{KernelError, LogLevel, btf, features};
 
 static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/sipguard.o"));
 
@@ -32,6 +32,13 @@ pub(super) fn load(purpose: Purpose) -> Result<Ebpf, KernelError> {
     loader.override_global(aya_log::LEVEL, &log, true);
     if purpose == Purpose::Test {
         loader.override_global("TEST", &1u32, true);
+    }
+    // Without them, as on a kernel without types, nobody is banned for a
+    // signature, for nothing proves whose it is.
+    let offsets = btf::offsets("tcp_sock", ["rcv_nxt", "snd_nxt"]);
+    if let Some([rcv_nxt, snd_nxt]) = &offsets {
+        loader.override_global("RCV_NXT", rcv_nxt, true);
+        loader.override_global("SND_NXT", snd_nxt, true);
     }
     let mut ebpf = loader.load(OBJECT).map_err(KernelError::load)?;
     ingress(&mut ebpf)?.load().map_err(KernelError::program("loading the program"))?;

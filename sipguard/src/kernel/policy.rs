@@ -14,6 +14,7 @@ use sipguard_common::abi::{ListEntry, ListKey, Origin, Policy};
 
 use super::{
     ArrayMap, KernelError,
+    hits::Slots,
     error::is_missing,
     lists::{entry, key},
     typed,
@@ -51,11 +52,12 @@ impl PolicyMap {
     }
 
     /// Copies a policy and its destinations into the kernel, out of sight.
-    pub(super) fn prepare(&mut self, plan: &Plan) -> Result<Prepared, KernelError> {
+    /// Signatures are counted in `slots`.
+    pub(super) fn prepare(&mut self, plan: &Plan, slots: &Slots) -> Result<Prepared, KernelError> {
         // 0 stands for every destination.
         self.mark = self.mark.checked_add(1).unwrap_or(1);
         let mark = if plan.protected.is_empty() { 0 } else { self.mark };
-        self.write(plan.policy_bytes(), mark)?;
+        self.write(plan, slots, mark)?;
         let protected: Vec<_> =
             plan.protected.iter().map(|net| protected_key(*net, mark)).collect();
         for key in &protected {
@@ -103,12 +105,18 @@ impl PolicyMap {
         }
     }
 
-    /// Writes these bytes of a [`Policy`], with this mark in them, where no
-    /// packet reads.
-    fn write(&mut self, bytes: &[u8], mark: u32) -> Result<(), KernelError> {
-        let mut bytes = bytes.to_vec();
+    /// Writes the plan's [`Policy`], with this mark and these slots in it,
+    /// where no packet reads.
+    fn write(&mut self, plan: &Plan, slots: &Slots, mark: u32) -> Result<(), KernelError> {
+        let mut bytes = plan.policy_bytes().to_vec();
         let place = std::mem::offset_of!(Policy, protected);
         bytes[place..place + size_of::<u32>()].copy_from_slice(&mark.to_ne_bytes());
+        let place = std::mem::offset_of!(Policy, signature_slots);
+        let places = bytes[place..].chunks_exact_mut(size_of::<u16>());
+        for (place, signature) in places.zip(&plan.signatures) {
+            let slot = slots.get(&signature.name).copied().unwrap_or_default();
+            place.copy_from_slice(&slot.to_ne_bytes());
+        }
         let bytes: &Bytes = bytes.as_slice().try_into().map_err(|_| KernelError::Missing {
             what: "policy of the size that the program expects in",
             name: "POLICY",

@@ -398,23 +398,19 @@ impl Rows {
     /// last, and how many there are before these.
     fn order(&self) -> (Vec<usize>, usize) {
         let mut before: Vec<Vec<u32>> = vec![Vec::new(); self.len()];
-        let mut queue = Vec::new();
-        let mut live = vec![false; self.len()];
-        for state in 0..self.len() {
+        let mut live: Vec<bool> = self.notes.iter().map(|note| *note != 0).collect();
+        for (state, is_live) in live.iter_mut().enumerate() {
             let mut last = 0;
             for entry in self.row(state) {
                 if entry & ACCEPT != 0 {
-                    live[state] = true;
+                    *is_live = true;
                 } else if *entry != last {
                     before[*entry as usize].push(state as u32);
                     last = *entry;
                 }
             }
-            live[state] |= self.notes[state] != 0;
-            if live[state] {
-                queue.push(state);
-            }
         }
+        let mut queue: Vec<usize> = (0..self.len()).filter(|state| live[*state]).collect();
         while let Some(state) = queue.pop() {
             for from in &before[state] {
                 if !std::mem::replace(&mut live[*from as usize], true) {

@@ -40,5 +40,6 @@ pub use rate::{MAX_BURST, Rate, RateError, RateLimit};
 pub use settings::MAX_PROTECTED;
 pub use shared::Shared;
 pub use signature::{Condition, Match, Signature, field_name};
+pub use signatures::{MAX_REGEX, MAX_TEXT};
 pub use source::MAX_FILE_BYTES;
 pub use target::{Target, TargetError, parse_net};

@@ -18,9 +18,9 @@ pub(super) const SIGNATURE: &[&str] = &["name", "field", "match", "text", "all",
 const CONDITION: &[&str] = &["field", "match", "text"];
 
 /// Bytes of a text at most; no User-Agent is as long.
-pub(super) const MAX_TEXT: usize = 128;
+pub const MAX_TEXT: usize = 128;
 /// Bytes of a regular expression at most.
-pub(super) const MAX_REGEX: usize = 512;
+pub const MAX_REGEX: usize = 512;
 
 /// An enabled signature and the place of its text.
 pub(super) type Placed = (Signature, Range<usize>);

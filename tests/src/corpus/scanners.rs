@@ -3,19 +3,25 @@
 
 use sipguard_common::{method::Method, rule::Rule};
 
-use super::{Case, stranger, stranger_v6};
+use super::{Case, Setup, stranger, stranger_v6};
 use crate::sip::{Message, sdp};
 
 const SVMAP_TAG: &str = "63623030373130313133633401323933373333343532";
 const DIGEST: &str = "Digest username=\"1000\",realm=\"asterisk\",nonce=\"5f2d0c11\",\
     uri=\"sip:203.0.113.1\",response=\"8d2f4c1be90a1177c05a3b66d1f0aa27\",algorithm=MD5";
 
+/// `1000`, a byte 01, and a number.
+const SVWAR_TAG: &str = "3130303001313233343536373839";
+
 /// A message of the SIPVicious tools: their header order and their names.
 fn sipvicious(method: &str, uri: &str, user: &str, agent: &str) -> Message {
-    let address = format!("\"{user}\"<sip:{user}@1.1.1.1>");
+    // svmap has no address to ask for; the others know one.
+    let (host, tag) =
+        if user == "1000" { ("203.0.113.1", SVWAR_TAG) } else { ("1.1.1.1", SVMAP_TAG) };
+    let address = format!("\"{user}\"<sip:{user}@{host}>");
     Message::bare(format!("{method} {uri} SIP/2.0"))
         .header("Via", "SIP/2.0/UDP 198.51.100.7:5061;branch=z9hG4bK-2718281828;rport")
-        .header("From", &format!("{address};tag={SVMAP_TAG}"))
+        .header("From", &format!("{address};tag={tag}"))
         .header("Accept", "application/sdp")
         .agent(agent)
         .header("To", &address)
@@ -33,12 +39,15 @@ fn dropped(
     name: &'static str,
     id: &'static str,
     method: Method,
-    text: &'static str,
+    signature: &'static str,
     message: &Message,
 ) -> Case {
+    // Where the policy drops OPTIONS of strangers anyway, that is the reason.
+    let setup = if method == Method::Options { Setup::OptionsLimit } else { Setup::Base };
     Case::new(name, id, Rule::Signature, stranger(message.build()).build())
         .method(method)
-        .signature(text)
+        .signature(signature)
+        .setup(setup)
 }
 
 fn options(name: &'static str, id: &'static str, payload: impl AsRef<[u8]>) -> Case {
@@ -48,32 +57,39 @@ fn options(name: &'static str, id: &'static str, payload: impl AsRef<[u8]>) -> C
 fn sipvicious_tools() -> Vec<Case> {
     let scanner = "friendly-scanner";
     let uri = "sip:1000@203.0.113.1";
+    let tag = "sipvicious-tag";
     let svmap = |agent| sipvicious("OPTIONS", "sip:100@203.0.113.1", "sipvicious", agent);
     let svwar = |method: &str, agent| sipvicious(method, uri, "1000", agent);
     let svcrack = |agent| {
         sipvicious("REGISTER", "sip:203.0.113.1", "1000", agent).header("Authorization", DIGEST)
     };
     vec![
-        dropped("svmap", "A01", Method::Options, scanner, &svmap(scanner)),
-        options("svmap_with_changed_agent", "A01", svmap("Asterisk PBX").build()),
-        dropped("svmap_invite", "A01", Method::Invite, scanner, &svwar("INVITE", scanner)),
-        dropped("svwar", "A01", Method::Register, scanner, &svwar("REGISTER", scanner)),
-        options("svwar_options_with_changed_agent", "A01", svwar("OPTIONS", "Phone").build()),
+        dropped("svmap", "A01", Method::Options, "svmap-from", &svmap(scanner)),
+        dropped(
+            "svmap_with_changed_agent",
+            "A01",
+            Method::Options,
+            "svmap-from",
+            &svmap("Asterisk PBX"),
+        ),
+        dropped("svmap_invite", "A01", Method::Invite, tag, &svwar("INVITE", scanner)),
+        dropped("svwar", "A01", Method::Register, tag, &svwar("REGISTER", scanner)),
+        dropped(
+            "svwar_options_with_changed_agent",
+            "A01",
+            Method::Options,
+            tag,
+            &svwar("OPTIONS", "Phone"),
+        ),
         dropped(
             "svwar_with_changed_agent",
             "A01",
             Method::Register,
-            "svmap-tag",
+            tag,
             &svwar("REGISTER", "Phone"),
         ),
-        dropped("svcrack", "A01", Method::Register, scanner, &svcrack(scanner)),
-        dropped(
-            "svcrack_with_changed_agent",
-            "A01",
-            Method::Register,
-            "svmap-tag",
-            &svcrack("Phone"),
-        ),
+        dropped("svcrack", "A01", Method::Register, tag, &svcrack(scanner)),
+        dropped("svcrack_with_changed_agent", "A01", Method::Register, tag, &svcrack("Phone")),
         Case::new(
             "svmap_over_ipv6",
             "A01",
@@ -81,10 +97,11 @@ fn sipvicious_tools() -> Vec<Case> {
             stranger_v6(svmap(scanner).build()).build(),
         )
         .method(Method::Options)
-        .signature(scanner),
-        dropped("svwar_subscribe", "A01", Method::Subscribe, scanner, &svwar("SUBSCRIBE", scanner)),
-        dropped("svwar_message", "A01", Method::Message, scanner, &svwar("MESSAGE", scanner)),
-        dropped("svwar_bye", "A01", Method::Bye, scanner, &svwar("BYE", scanner)),
+        .signature("svmap-from")
+        .setup(Setup::OptionsLimit),
+        dropped("svwar_subscribe", "A01", Method::Subscribe, tag, &svwar("SUBSCRIBE", scanner)),
+        dropped("svwar_message", "A01", Method::Message, tag, &svwar("MESSAGE", scanner)),
+        dropped("svwar_bye", "A01", Method::Bye, tag, &svwar("BYE", scanner)),
     ]
 }
 
@@ -126,10 +143,24 @@ fn other_tools() -> Vec<Case> {
             "A02",
             sipsak.replace("User-Agent", "sipsak").build(),
         ),
-        options("nmap_service_probe", "A08", nmap.build()),
-        options("nmap_service_probe_cut_short", "A08", b"OPTIONS sip:nm SIP/2.0\r\n"),
+        dropped("nmap_service_probe", "A08", Method::Options, "nmap-start-line", &nmap),
+        Case::new(
+            "nmap_service_probe_cut_short",
+            "A08",
+            Rule::Signature,
+            stranger(b"OPTIONS sip:nm SIP/2.0\r\n").build(),
+        )
+        .method(Method::Options)
+        .signature("nmap-start-line")
+        .setup(Setup::OptionsLimit),
         dropped("nmap_enumeration", "A08", Method::Register, "Nmap NSE", &enumeration),
-        options("metasploit_options", "A08", metasploit("OPTIONS").build()),
+        dropped(
+            "metasploit_options",
+            "A08",
+            Method::Options,
+            "metasploit-tag",
+            &metasploit("OPTIONS"),
+        ),
         dropped(
             "metasploit_enumeration",
             "A08",
@@ -142,13 +173,13 @@ fn other_tools() -> Vec<Case> {
             "A08",
             b"OPTIONS sip:a@a SIP/2.0\r\nVia: SIP/2.0/UDP a:5060\r\nCSeq: 1 OPTIONS\r\n\r\n",
         ),
-        dropped("smap_probe", "A08", Method::Options, "smap", &smap),
-        options("censys_probe", "A08", censys.build()),
+        dropped("smap_probe", "A08", Method::Options, "smap-to", &smap),
+        dropped("censys_probe", "A08", Method::Options, "censys-uri", &censys),
         dropped(
             "viproy_register",
             "A08",
             Method::Register,
-            "Viproy",
+            "viproy-cseq",
             &Message::request("REGISTER", "sip:203.0.113.1")
                 .replace("CSeq", "3452345 REGISTER")
                 .agent("Viproy Penetration Testing Kit"),
@@ -165,7 +196,7 @@ fn other_tools() -> Vec<Case> {
             "sundayddr_register",
             "A08",
             Method::Register,
-            "sundayddr",
+            "sundayddr-from",
             &Message::request("REGISTER", "sip:203.0.113.1")
                 .replace("From", "\"sipsscuser\"<sip:192@198.51.100.7>;tag=1")
                 .agent("sundayddr"),

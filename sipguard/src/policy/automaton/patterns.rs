@@ -1,5 +1,7 @@
 //! Regular expressions, as one automaton for all of a field.
 
+use std::error::Error;
+
 use regex_automata::{
     Anchored, Input, MatchKind,
     dfa::{Automaton as _, StartKind, dense},
@@ -42,13 +44,16 @@ fn start(dfa: &Dfa) -> Option<StateID> {
 pub(in crate::policy) fn defect(pattern: &str) -> Option<String> {
     let dfa = match build(&[pattern], ONE_LIMIT) {
         Ok(dfa) => dfa,
-        Err(error) if error.is_size_limit_exceeded() => {
-            return Some("needs too large an automaton".to_owned());
-        }
         Err(error) => {
-            let mut cause: &dyn std::error::Error = &*error;
+            let mut too_large = error.is_size_limit_exceeded();
+            let mut cause: &dyn Error = &*error;
             while let Some(source) = cause.source() {
                 cause = source;
+                let nfa = source.downcast_ref::<thompson::BuildError>();
+                too_large |= nfa.is_some_and(|error| error.size_limit().is_some());
+            }
+            if too_large {
+                return Some("needs too large an automaton".to_owned());
             }
             // The parser draws the place over several lines, the last of which
             // tells the reason.

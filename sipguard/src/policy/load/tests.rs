@@ -505,7 +505,10 @@ fn wrong_signatures_are_errors() {
         ]
     );
     for (kind, text) in [
-        ("regex", "abcdef"),
+        ("glob", "abcdef"),
+        ("regex", "(abc"),
+        ("regex", "[abc]*"),
+        ("regex", "(?:[a-z]{200}){200}"),
         ("exact", ""),
         ("exact", "  "),
         ("exact", " abcdef"),
@@ -517,7 +520,21 @@ fn wrong_signatures_are_errors() {
         assert_eq!(all(&entry("a", kind, text)).len(), 1, "{kind} {text:?}");
     }
     assert_eq!(all(&entry("a", "prefix", &"x".repeat(129))).len(), 1);
-    assert_eq!(all(&entry("a", "exact", "abcdef").replace("user-agent", "from")).len(), 1);
+    assert_eq!(all(&entry("a", "exact", "abcdef").replace("user-agent", "form")).len(), 1);
+    let joined = |rest: &str| all(&format!("[[signature]]\nname = \"a\"\nall = {rest}\n"));
+    let one = "{ field = \"from\", match = \"exact\", text = \"abc\" }";
+    assert!(joined(one)[0].contains("`all` must be a list"));
+    assert!(joined(&format!("[{one}]"))[0].contains("less than two conditions"));
+    assert!(joined(&format!("[{one}, {one}]\nfield = \"to\""))[0].contains("beside `all`"));
+    assert!(
+        joined(&format!("[{one}, {{ field = \"to\", match = \"exact\" }}]"))[0]
+            .contains("`text` is missing")
+    );
+    assert!(
+        joined(&format!("[{one}, {{ feld = \"to\" }}]"))
+            .iter()
+            .any(|finding| finding.contains("did you mean `field`?"))
+    );
     assert_eq!(all("[[signature]]\nname = \"a\"\n").len(), 3);
     assert_eq!(all(&(entry("a", "exact", "abcdef") + "enabled = 1\n")).len(), 1);
 }

@@ -1,0 +1,103 @@
+//! Packets by signature.
+//!
+//! A signature is counted in a slot that it keeps as long as a signature of
+//! its name is enabled, whatever its place in the list: its count goes on over
+//! reloads.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use aya::{
+    Ebpf,
+    maps::{MapData, PerCpuArray, PerCpuValues},
+};
+use sipguard_common::automaton::{MAX_SIGNATURES, SIGNATURE_SLOTS};
+
+use super::{KernelError, typed};
+use crate::policy::Signature;
+
+/// The slot of each name.
+pub(super) type Slots = BTreeMap<String, u16>;
+
+pub(super) struct SignatureHits {
+    map: PerCpuArray<MapData, u64>,
+    slots: Slots,
+}
+
+impl SignatureHits {
+    pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self, KernelError> {
+        Ok(Self { map: typed(ebpf, "SIGNATURE_HITS")?, slots: Slots::new() })
+    }
+
+    /// Slots for the signatures of a coming policy; those of the present one
+    /// are left alone.
+    pub(super) fn plan(&mut self, signatures: &[Signature]) -> Result<Slots, KernelError> {
+        let names: Vec<&str> = signatures.iter().map(|signature| &*signature.name).collect();
+        let slots = assign(&self.slots, &names);
+        for (name, slot) in &slots {
+            if !self.slots.contains_key(name) {
+                self.clear(*slot)?;
+            }
+        }
+        Ok(slots)
+    }
+
+    fn clear(&mut self, slot: u16) -> Result<(), KernelError> {
+        let context = KernelError::map("clearing a signature's count");
+        let cpus = aya::util::nr_cpus().map_err(|(what, source)| KernelError::Io { what, source })?;
+        let zero = PerCpuValues::try_from(vec![0u64; cpus])
+            .map_err(|source| KernelError::Io { what: "counting CPUs", source })?;
+        self.map.set(u32::from(slot), zero, 0).map_err(context)
+    }
+
+    /// The coming policy is in force.
+    pub(super) fn keep(&mut self, slots: Slots) {
+        self.slots = slots;
+    }
+
+    /// The name of the signature in a slot.
+    pub(super) fn name(&self, slot: u16) -> Option<&str> {
+        self.slots.iter().find(|(_, held)| **held == slot).map(|(name, _)| name.as_str())
+    }
+
+    /// Packets by name.
+    pub(super) fn read(&self) -> Result<BTreeMap<String, u64>, KernelError> {
+        let read = |(name, slot): (&String, &u16)| {
+            let per_cpu = self
+                .map
+                .get(&u32::from(*slot), 0)
+                .map_err(KernelError::map("reading a signature's count"))?;
+            Ok((name.clone(), per_cpu.iter().sum()))
+        };
+        self.slots.iter().map(read).collect()
+    }
+}
+
+/// Names that have a slot keep it; the others get one that is free now.
+fn assign(present: &Slots, names: &[&str]) -> Slots {
+    let taken: BTreeSet<u16> = present.values().copied().collect();
+    let last = u16::try_from(SIGNATURE_SLOTS).unwrap_or(u16::MAX);
+    let mut free = (0..last).filter(|slot| !taken.contains(slot));
+    let slot = |name: &&str| {
+        let slot = present.get(*name).copied().or_else(|| free.next());
+        slot.map(|slot| ((*name).to_owned(), slot))
+    };
+    names.iter().filter_map(slot).collect()
+}
+
+const _: () = assert!(SIGNATURE_SLOTS >= 2 * MAX_SIGNATURES && SIGNATURE_SLOTS <= 1 << 16);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_keep_their_slot_and_never_share_one() {
+        let first = assign(&Slots::new(), &["a", "b", "c"]);
+        let second = assign(&first, &["d", "c", "a"]);
+        assert_eq!((second["a"], second["c"]), (first["a"], first["c"]));
+        // That of `b` is still counted in until the swap.
+        assert!(!first.values().any(|slot| *slot == second["d"]));
+        let third = assign(&second, &["e", "d"]);
+        assert_eq!(third["e"], first["b"]);
+    }
+}
