@@ -261,7 +261,7 @@ fn bans_are_listed_and_lifted() {
     let sources: Vec<String> = bans.iter().map(|ban| ban.source.to_string()).collect();
     assert_eq!(sources, ["198.51.100.7/32", "198.51.100.200/32", "2001:db8:5::/64"]);
     for ban in &bans {
-        assert_eq!((ban.rule, ban.signature), (Rule::Signature, None));
+        assert_eq!((ban.rule, ban.signature), (Rule::Signature, 0));
         let seconds = ban.expires.duration_since(ban.since).as_secs();
         assert!((3599..=3601).contains(&seconds), "{ban:?}");
     }

@@ -15,7 +15,7 @@ mod object;
 mod policy;
 mod test_run;
 
-use std::{net::IpAddr, time::Duration};
+use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
 use aya::{Ebpf, maps::MapData, programs::Xdp};
 use ipnet::IpNet;
