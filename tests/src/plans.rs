@@ -50,7 +50,9 @@ pub fn write_policy(dir: &Path, settings: &str, trusted: &[&str], blocked: &[&st
     };
     if trusted == corpus::TRUSTED {
         let capped = corpus::CAPPED;
-        peer.push_str(&format!("[[peer]]\nname = \"capped\"\naddress = \"{capped}\"\nclass = \"small\"\n"));
+        peer.push_str(&format!(
+            "[[peer]]\nname = \"capped\"\naddress = \"{capped}\"\nclass = \"small\"\n"
+        ));
     }
     let block = match blocked {
         [] => String::new(),
