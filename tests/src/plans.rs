@@ -6,6 +6,15 @@ use sipguard::policy::{self, Plan};
 
 use crate::corpus::{self, Setup};
 
+/// Settings without the limits that strangers share, for tests of those that
+/// each has alone. Goes behind the section `[limits.stranger]`.
+pub const UNSHARED: &str = "
+[limits.strangers]
+total = \"unlimited\"
+[limits.subnet]
+total = \"unlimited\"
+";
+
 /// The base policy of the corpus, with what a setup changes.
 ///
 /// # Panics

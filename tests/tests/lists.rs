@@ -11,7 +11,7 @@ use sipguard_common::{abi::Ban, rule::Rule};
 use tests::{
     kernel::load_or_skip,
     packet::Packet,
-    plans::{plan_of, plan_with},
+    plans::{UNSHARED, plan_of, plan_with},
     sip::Message,
 };
 
@@ -278,7 +278,7 @@ fn bans_are_listed_and_lifted() {
 #[test]
 fn i8_a_million_strangers_evict_no_ban() {
     let Some(mut kernel) = load_or_skip() else { return };
-    kernel.apply(&plan(&[], &[])).expect("a policy");
+    kernel.apply(&plan_of(UNSHARED, &[], &[])).expect("a policy");
     kernel.set_clock(S).expect("a clock");
     let ban = Ban { expires_ns: u64::MAX, ..Ban::default() };
     kernel.ban(address("198.51.100.7"), ban).expect("a ban");
