@@ -34,6 +34,8 @@ enum Verb {
     Run(verbs::run::Args),
     /// Set up, build, then show a server without and with sipguard
     Demo,
+    /// Set up, build, then measure sipguard against what it competes with
+    Bench(verbs::bench::Args),
     /// Set up, build, then run every test
     Test(verbs::test::Args),
     /// Check format and lints, then run every test; skips are failures
@@ -49,6 +51,7 @@ fn main() -> ExitCode {
         Verb::Build => verbs::build::run(&workspace),
         Verb::Run(args) => verbs::run::run(&workspace, &args),
         Verb::Demo => verbs::demo::run(&workspace),
+        Verb::Bench(args) => verbs::bench::run(&workspace, &args),
         Verb::Test(args) => verbs::test::run(&workspace, &args),
         Verb::Ci => verbs::ci::run(&workspace),
         Verb::Bounded(args) => bounded::run(&args),

@@ -64,6 +64,14 @@ pub(crate) const TESTS: &[Package] = &[
     PYTHON_VENV,
 ];
 
+/// For `bench`, besides [`TESTS`].
+pub(crate) const BENCH: &[Package] = &[
+    Package::new("ethtool", "/usr/sbin/ethtool", "NAPI of the measured interface"),
+    Package::new("iptables", "/usr/sbin/iptables-legacy-restore", "a filter to compare with"),
+    Package::new("nftables", "/usr/sbin/nft", "a filter to compare with"),
+    Package::new("xdp-tools", "/usr/sbin/xdp-filter", "a filter to compare with"),
+];
+
 /// For whatever uses sipvicious.
 const PYTHON_VENV: Package = Package::new(
     "python3-venv",
