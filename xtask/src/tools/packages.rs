@@ -54,6 +54,7 @@ pub(crate) const KERNEL_PROGRAM: &[Package] = &[
 /// For `test`, `ci` and `demo`.
 pub(crate) const TESTS: &[Package] = &[
     Package::new("iproute2", "/sbin/ip", "network namespaces of the tests"),
+    Package::new("ethtool", "/usr/sbin/ethtool", "NAPI of interfaces under load"),
     Package::new("curl", "/usr/bin/curl", "asking the control socket by hand"),
     Package::new("procps", "/usr/bin/pgrep", "watching processes in the tests"),
     Package::new("tcpdump", "/usr/bin/tcpdump", "seeing what reached the server"),
@@ -66,7 +67,6 @@ pub(crate) const TESTS: &[Package] = &[
 
 /// For `bench`, besides [`TESTS`].
 pub(crate) const BENCH: &[Package] = &[
-    Package::new("ethtool", "/usr/sbin/ethtool", "NAPI of the measured interface"),
     Package::new("iptables", "/usr/sbin/iptables-legacy-restore", "a filter to compare with"),
     Package::new("nftables", "/usr/sbin/nft", "a filter to compare with"),
     Package::new("xdp-tools", "/usr/sbin/xdp-filter", "a filter to compare with"),
