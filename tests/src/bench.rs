@@ -28,5 +28,6 @@ pub mod policy;
 pub mod programs;
 pub mod reader;
 pub mod report;
+pub mod run;
 pub mod stand;
 pub mod traffic;

@@ -86,8 +86,8 @@ pub struct Active<'a> {
 #[derive(Debug)]
 enum Held<'a> {
     Rules,
-    Programs(Programs),
-    Tool(Process),
+    Programs { _attached: Programs },
+    Tool { _running: Process },
     Sipguard(Box<Sipguard<'a>>),
 }
 
@@ -142,7 +142,7 @@ fn yardstick<'a>(stand: &Stand, yardstick: Yardstick) -> Result<Held<'a>> {
         programs.know(known())?;
     }
     programs.attach(stand.lab(), yardstick)?;
-    Ok(Held::Programs(programs))
+    Ok(Held::Programs { _attached: programs })
 }
 
 fn sipguard<'a>(stand: &'a Stand, policy: &Policy) -> Result<Held<'a>> {
@@ -171,7 +171,8 @@ fn rules<'a>(stand: &Stand, tool: Tool, arguments: &[&str], text: &str) -> Resul
 }
 
 fn nft_set<'a>(stand: &Stand) -> Result<Held<'a>> {
-    let mut text = "table netdev filter {\n set known {\n  type ipv4_addr\n  elements = {".to_owned();
+    let mut text =
+        "table netdev filter {\n set known {\n  type ipv4_addr\n  elements = {".to_owned();
     for source in known() {
         // A String takes every write.
         let _ = write!(text, "{source}, ");
@@ -238,5 +239,5 @@ fn xdp_filter<'a>(stand: &Stand) -> Result<Held<'a>> {
         .line(PATIENCE, |line| line == READY)
         .with_context(|| format!("xdp-filter said: {}", process.stderr().text()))?;
     ensure!(stand.lab().xdp_program(WAN)?.is_some(), "xdp-filter has attached nothing");
-    Ok(Held::Tool(process))
+    Ok(Held::Tool { _running: process })
 }

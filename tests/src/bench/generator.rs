@@ -82,7 +82,6 @@ unsafe impl Pod for Settings {}
 unsafe impl Pod for State {}
 
 /// A generator that sends until it is stopped or dropped.
-#[derive(Debug)]
 pub struct Generator {
     state: Array<MapData, State>,
     stop: Arc<AtomicBool>,

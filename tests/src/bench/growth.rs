@@ -43,9 +43,7 @@ pub fn growth(sizes: &[Size]) -> Option<f64> {
 /// # Errors
 /// Where something cannot be measured.
 pub fn signatures(counts: &[u32], effort: &Effort) -> Result<Vec<Size>> {
-    sizes(counts, effort, |count| {
-        (policy::with(count as usize, policy::NETWORKS), Mix::Scanner)
-    })
+    sizes(counts, effort, |count| (policy::with(count as usize, policy::NETWORKS), Mix::Scanner))
 }
 
 /// REGISTER of blocked sources, one of each network.

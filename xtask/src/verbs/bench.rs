@@ -1,8 +1,6 @@
 //! `bench`: set up, build, then measure sipguard against what it competes with.
 
-use std::{
-    env, os::unix::process::CommandExt as _, path::PathBuf, process::ExitCode,
-};
+use std::{env, os::unix::process::CommandExt as _, path::PathBuf, process::ExitCode};
 
 use anyhow::{Context as _, Result};
 

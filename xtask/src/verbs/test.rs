@@ -100,9 +100,12 @@ fn run_with_root(
 /// The tests in the documentation, which cargo compiles as it runs them.
 fn doc_tests(workspace: &Workspace) -> Executable {
     let cargo = cargo::host(workspace);
-    let arguments =
-        [&["test", "--doc", "--workspace"][..], build::WITHOUT_KERNEL_PROGRAMS, &["--locked", "--"]]
-            .concat();
+    let arguments = [
+        &["test", "--doc", "--workspace"][..],
+        build::WITHOUT_KERNEL_PROGRAMS,
+        &["--locked", "--"],
+    ]
+    .concat();
     Executable {
         name: "documentation".to_owned(),
         program: cargo.get_program().into(),
