@@ -96,6 +96,8 @@ impl Generator {
     /// Where the kernel refuses.
     pub fn start(stand: &Stand, mix: Mix, rate: Option<u32>) -> Result<Self> {
         let mut programs = Programs::load()?;
+        // A map that was taken is closed with its handle: the program first.
+        programs.program("generator")?;
         let frames = mix.templates();
         let mut templates: Array<_, RawTemplate> = programs.map("TEMPLATE")?;
         for (number, template) in (0..).zip(&frames) {
@@ -116,7 +118,6 @@ impl Generator {
             0,
         )?;
         let state = programs.map("STATE")?;
-        programs.program("generator")?;
         // Without a handler it would end us.
         signal_hook::flag::register(END as i32, Arc::new(AtomicBool::new(false)))?;
 

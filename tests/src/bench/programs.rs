@@ -92,6 +92,8 @@ impl Programs {
     /// # Errors
     /// Where the kernel refuses.
     pub fn know(&mut self, sources: impl Iterator<Item = Ipv4Addr>) -> Result<()> {
+        // A map that was taken is closed with its handle: the program first.
+        self.program(Yardstick::SourceHash.program())?;
         let mut known: HashMap<_, u32, u64> = self.map("SOURCES")?;
         for source in sources {
             known.insert(u32::from_ne_bytes(source.octets()), 0, 0)?;
