@@ -1,29 +1,40 @@
 //! Calls of a trusted trunk through a real SIP server, idle and under a flood.
 
-use std::{fs, path::Path, thread, time::Duration};
+use std::{
+    io::ErrorKind,
+    net::{SocketAddr, UdpSocket},
+    thread,
+    time::{Duration, Instant},
+};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, anyhow, bail};
 use nix::unistd::Pid;
 
 use super::{
     filter::{Active, Filter, track_connections},
-    generator::Generator,
+    generator::{Generator, Pace},
     machine::{self, RECEIVER, SENDER},
     numbers::percentile,
     stand::Stand,
-    traffic::Mix,
+    traffic::{Mix, PHONE},
 };
-use crate::rig::{
-    lab::{SERVER, TRUSTED, sip},
-    process,
-    server::Server,
-    tool::{Tool, fixture},
+use crate::{
+    rig::{
+        lab::{SERVER, TRUSTED, sip},
+        server::Server,
+    },
+    sip::{Message, sdp},
 };
 
 /// Packets a second of the flood.
 pub const FLOOD: u32 = 300_000;
-/// Calls a second.
-const RATE: u32 = 40;
+/// From one call to the next.
+const PERIOD: Duration = Duration::from_millis(20);
+/// How long an answer is waited for before the request is sent again (T1 of
+/// RFC 3261).
+const RETRANSMISSION: Duration = Duration::from_millis(500);
+/// How often a request is sent.
+const TRIES: u32 = 7;
 /// How long a flood goes on before it is measured.
 const SETTLE: Duration = Duration::from_millis(200);
 
@@ -38,6 +49,8 @@ pub struct Calls {
     pub tracked: u64,
     /// Packets of the flood.
     pub flood: u64,
+    /// How long the calls took together.
+    pub seconds: f64,
 }
 
 impl Calls {
@@ -72,76 +85,139 @@ pub fn idle_and_flooded(calls: u32) -> Result<(Calls, Calls)> {
 }
 
 fn call(stand: &Stand, calls: u32, flood: Option<u32>) -> Result<Calls> {
-    let folder = stand.lab().folder().join(if flood.is_some() { "flooded" } else { "idle" });
-    fs::create_dir_all(&folder)?;
     let generator = match flood {
-        Some(rate) => Some(Generator::start(stand, Mix::Scanners, Some(rate))?),
+        Some(rate) => Some(Generator::start(stand, Mix::Scanners, Pace::Yielding(rate))?),
         None => None,
     };
     thread::sleep(SETTLE);
     let before = stand.snapshot()?;
-    sipp(stand, calls, &folder)?;
+    let set_up_ms = set_up_times(stand, calls)?;
     let after = stand.snapshot()?;
     let tracked = stand.tracked()?;
     let flood = generator.map_or(Ok(0), Generator::stop)?;
     Ok(Calls {
-        set_up_ms: set_up_times(&folder)?,
+        set_up_ms,
         socket_full: after.socket_full - before.socket_full,
         tracked,
         flood,
+        seconds: (after.at - before.at).as_secs_f64(),
     })
 }
 
-fn sipp(stand: &Stand, calls: u32, folder: &Path) -> Result<()> {
-    let limit = Duration::from_secs(u64::from(calls / RATE) + 15);
-    machine::pin(Pid::from_raw(0), SENDER)?;
-    let command = stand.lab().outside().command(Tool::Sipp.path()?);
-    let done = command.and_then(|mut command| {
-        process::run(
-            command
-                .arg("-sf")
-                .arg(fixture("call.xml"))
-                .args(["-i", &TRUSTED.to_string(), "-p", "5062"])
-                .args(["-key", "agent", "a trunk", "-key", "user", "alice"])
-                .args(["-m", &calls.to_string(), "-r", &RATE.to_string()])
-                .args(["-trace_rtt", "-rtt_freq", "1", "-nostdin"])
-                .args(["-timeout", &format!("{}s", limit.as_secs()), "-timeout_error"])
-                .arg(sip(SERVER).to_string())
-                .env("TERM", "dumb")
-                .current_dir(folder),
-            limit + Duration::from_secs(5),
-        )
-    });
-    machine::unpin(Pid::from_raw(0))?;
-    done?.success().context("the calls of SIPp")?;
-    Ok(())
+/// Calls one after the other from the trunk's address; gives the milliseconds
+/// from INVITE to 200 of each.
+///
+/// A caller of our own, for SIPp's clock counts whole milliseconds.
+fn set_up_times(stand: &Stand, calls: u32) -> Result<Vec<f64>> {
+    let caller = stand.lab().outside().spawn(move || {
+        machine::pin(Pid::from_raw(0), SENDER)?;
+        machine::prefer(Pid::from_raw(0))?;
+        let socket = UdpSocket::bind((TRUSTED, 0))?;
+        socket.connect(sip(SERVER))?;
+        socket.set_read_timeout(Some(RETRANSMISSION))?;
+        let mut times = Vec::new();
+        for number in 0..calls {
+            let started = Instant::now();
+            let call = Call { local: socket.local_addr()?, number };
+            let answer = ask(&socket, &call, "INVITE", "")?;
+            times.push(started.elapsed().as_secs_f64() * 1e3);
+            let tag = tag(&answer);
+            socket.send(&call.request("ACK", &tag))?;
+            ask(&socket, &call, "BYE", &tag)?;
+            thread::sleep(PERIOD.saturating_sub(started.elapsed()));
+        }
+        Ok(times)
+    })?;
+    caller.join().map_err(|_| anyhow!("the caller has panicked"))?
 }
 
-fn set_up_times(folder: &Path) -> Result<Vec<f64>> {
-    for file in fs::read_dir(folder)? {
-        let path = file?.path();
-        if path.to_string_lossy().ends_with("_rtt.csv") {
-            let times = response_times(&fs::read_to_string(&path)?);
-            ensure!(!times.is_empty(), "SIPp has written no times");
-            return Ok(times);
+/// One call.
+struct Call {
+    local: SocketAddr,
+    number: u32,
+}
+
+impl Call {
+    /// A request of it; `tag` is the callee's parameter of To.
+    fn request(&self, method: &str, tag: &str) -> Vec<u8> {
+        let Self { local, number } = self;
+        let sequence = if method == "BYE" { 2 } else { 1 };
+        let request = Message::bare(format!("{method} sip:100@{SERVER} SIP/2.0"))
+            .header("Via", &format!("SIP/2.0/UDP {local};branch=z9hG4bK-{number}-{method};rport"))
+            .header("Max-Forwards", "70")
+            .header("From", &format!("<sip:trunk@{local}>;tag=t{number}"))
+            .header("To", &format!("<sip:100@{SERVER}>{tag}"))
+            .header("Call-ID", &format!("{}@{local}", self.id()))
+            .header("CSeq", &format!("{sequence} {method}"))
+            .header("Contact", &format!("<sip:trunk@{local}>"))
+            .agent(PHONE);
+        match method {
+            "INVITE" => request.body("application/sdp", sdp()).build(),
+            _ => request.build(),
         }
     }
-    anyhow::bail!("SIPp has written no file of times")
+
+    fn id(&self) -> String {
+        format!("call-{}-end", self.number)
+    }
 }
 
-/// Milliseconds, of lines `time;milliseconds;number` below a line of names.
-fn response_times(text: &str) -> Vec<f64> {
-    let time = |line: &str| line.split(';').nth(1)?.trim().parse().ok();
-    text.lines().skip(1).filter_map(time).collect()
+/// Sends a request until its 200 comes; gives the 200.
+fn ask(socket: &UdpSocket, call: &Call, method: &str, tag: &str) -> Result<String> {
+    let request = call.request(method, tag);
+    let mut buffer = [0; 4096];
+    for _ in 0..TRIES {
+        socket.send(&request)?;
+        let sent = Instant::now();
+        while sent.elapsed() < RETRANSMISSION {
+            let count = match socket.recv(&mut buffer) {
+                Ok(count) => count,
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) =>
+                {
+                    break;
+                }
+                Err(error) => return Err(error.into()),
+            };
+            let answer = String::from_utf8_lossy(buffer.get(..count).unwrap_or_default());
+            if is_ok(&answer, call, method) {
+                return Ok(answer.into_owned());
+            }
+        }
+    }
+    bail!("{method} of call {} was not answered", call.number)
+}
+
+/// Whether this is the 200 to that request, not to an earlier one.
+fn is_ok(answer: &str, call: &Call, method: &str) -> bool {
+    let cseq = answer.lines().find(|line| line.starts_with("CSeq:")).unwrap_or_default();
+    answer.starts_with("SIP/2.0 200 ") && answer.contains(&call.id()) && cseq.ends_with(method)
+}
+
+/// The callee's parameter of To, as requests after the first repeat it.
+fn tag(answer: &str) -> String {
+    let to = answer.lines().find(|line| line.starts_with("To:")).unwrap_or_default();
+    to.split_once(";tag=").map_or(String::new(), |(_, tag)| format!(";tag={tag}"))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::response_times;
+    use super::{Call, is_ok, tag};
 
     #[test]
-    fn times_of_sipp() {
-        let text = "Date_ms;response_time_ms;rtd_no\n1700.5;12.5;1\n1701.5;3;1\n";
-        assert_eq!(response_times(text), [12.5, 3.0]);
+    fn answers_belong_to_their_request() {
+        let call = Call { local: "192.0.2.10:5062".parse().expect("an address"), number: 7 };
+        let answer = "SIP/2.0 200 OK\r\nTo: <sip:100@203.0.113.1>;tag=9x\r\n\
+                      Call-ID: call-7-end@192.0.2.10:5062\r\nCSeq: 1 INVITE\r\n\r\n";
+        assert!(is_ok(answer, &call, "INVITE"));
+        assert!(!is_ok(answer, &call, "BYE"));
+        assert!(!is_ok(answer, &Call { number: 8, ..call }, "INVITE"));
+        assert!(!is_ok(
+            &answer.replace("200 OK", "100 Trying"),
+            &Call { number: 7, ..call },
+            "INVITE"
+        ));
+        assert_eq!(tag(answer), ";tag=9x");
+        assert_eq!(tag("To: <sip:x>\r\n"), "");
     }
 }

@@ -13,7 +13,7 @@ use aya::{
 
 use super::{
     filter::{Active, Filter},
-    generator::Generator,
+    generator::{Generator, Pace},
     numbers::{median, median_ratio},
     plan::Effort,
     reader::Reader,
@@ -33,6 +33,8 @@ pub struct Costs {
     pub rounds: Vec<f64>,
     /// Millions of packets a second that were received.
     pub mpps: Vec<f64>,
+    /// Shares of its CPU that the receiving thread has had.
+    pub busy: Vec<f64>,
     /// Nanoseconds of the XDP program alone for each packet, under this flood.
     pub program: Option<f64>,
 }
@@ -73,6 +75,7 @@ pub fn compare(filters: &[&Active<'_>], mix: Mix, effort: &Effort) -> Result<Com
             filter: active.filter,
             rounds: Vec::new(),
             mpps: Vec::new(),
+            busy: Vec::new(),
             program: None,
         })
         .collect();
@@ -82,6 +85,7 @@ pub fn compare(filters: &[&Active<'_>], mix: Mix, effort: &Effort) -> Result<Com
                 .with_context(|| format!("{} with {}", mix.name(), active.filter.name()))?;
             costs.rounds.push(span.cost()?);
             costs.mpps.push(span.mpps());
+            costs.busy.push(span.busy());
         }
     }
     for (active, costs) in filters.iter().zip(&mut costs) {
@@ -96,7 +100,7 @@ pub fn compare(filters: &[&Active<'_>], mix: Mix, effort: &Effort) -> Result<Com
 /// Where something cannot be measured.
 pub fn flood(active: &Active<'_>, mix: Mix, window: Duration) -> Result<Span> {
     let reader = Reader::start(active.stand)?;
-    let generator = Generator::start(active.stand, mix, None)?;
+    let generator = Generator::start(active.stand, mix, Pace::Fastest)?;
     thread::sleep(SETTLE);
     let before = active.stand.snapshot()?;
     thread::sleep(window);

@@ -8,7 +8,7 @@ use sipguard_common::rule::{Rule, Verdict};
 
 use super::{
     filter::Active,
-    generator::Generator,
+    generator::{Generator, Pace},
     machine, policy,
     stand::{Span, Stand},
     traffic::{MANY, Mix, trusted_among},
@@ -54,7 +54,7 @@ pub fn reloads() -> Result<Vec<Reload>> {
 fn reload(active: &Active<'_>) -> Result<Reload> {
     let sipguard = active.sipguard()?;
     let before = (active.stand.snapshot()?, sipguard.stats()?);
-    let generator = Generator::start(active.stand, Mix::Quarters, Some(GENTLE))?;
+    let generator = Generator::start(active.stand, Mix::Quarters, Pace::Steady(GENTLE))?;
     thread::sleep(AROUND);
     let took = sipguard.reload()?;
     thread::sleep(AROUND);
@@ -109,7 +109,7 @@ pub fn idle(window: Duration) -> Result<Idle> {
     let active = Active::sipguard_with(&stand, &policy::full())?;
     let sipguard: &Sipguard<'_> = active.sipguard()?;
     let pid = sipguard.pid();
-    let generator = Generator::start(&stand, Mix::Options(MANY), Some(MILLION))?;
+    let generator = Generator::start(&stand, Mix::Options(MANY), Pace::Steady(MILLION))?;
     thread::sleep(AROUND);
     let before = (machine::run_time(pid)?, stand.snapshot()?);
     thread::sleep(window);

@@ -3,13 +3,16 @@
 //! They come in the same stream and through the same ring as the flood: a
 //! client of its own on the generator's CPU would hide what is lost.
 
-use std::{thread, time::Duration};
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
 use anyhow::Result;
 
 use super::{
     filter::{Active, Filter},
-    generator::Generator,
+    generator::{Generator, Pace},
     numbers::median,
     reader::Reader,
     traffic::{Mix, hidden_among},
@@ -60,12 +63,14 @@ pub fn compare(
     for _ in 0..rounds {
         for (active, delivery) in filters.iter().zip(&mut found) {
             let reader = Reader::start(active.stand)?;
-            let generator = Generator::start(active.stand, Mix::Hidden, Some(rate))?;
+            let generator = Generator::start(active.stand, Mix::Hidden, Pace::Steady(rate))?;
+            let started = Instant::now();
             thread::sleep(window);
             let sent = generator.stop()?;
+            let seconds = started.elapsed().as_secs_f64();
             thread::sleep(UNDER_WAY);
             let read = reader.stop()?;
-            delivery.kpps.push(sent as f64 / window.as_secs_f64() / 1e3);
+            delivery.kpps.push(sent as f64 / seconds / 1e3);
             delivery.shares.push(read.trusted as f64 / hidden_among(sent).max(1) as f64);
         }
     }

@@ -30,6 +30,7 @@ use super::{
     stand::Stand,
     traffic::{APART, Mix, Template},
 };
+use crate::rig::wait;
 
 /// Bytes of a template at most, as in `bench-ebpf`.
 const ROOM: usize = 1524;
@@ -39,6 +40,9 @@ const END: Signal = Signal::SIGUSR1;
 
 /// How long it sends at most, whoever forgets it.
 const LIMIT: Duration = Duration::from_secs(60);
+
+/// How long its first frame may take.
+const BEGIN: Duration = Duration::from_secs(10);
 
 /// Frames of a batch: a large one is fastest, a small one keeps a rate.
 const FAST: u32 = 256;
@@ -81,6 +85,26 @@ unsafe impl Pod for Settings {}
 // SAFETY: integers without padding.
 unsafe impl Pod for State {}
 
+/// How fast it sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// As many frames as can be.
+    Fastest,
+    /// So many a second.
+    Steady(u32),
+    /// So many a second, where others on its CPU leave time.
+    Yielding(u32),
+}
+
+impl Pace {
+    const fn rate(self) -> Option<u32> {
+        match self {
+            Self::Fastest => None,
+            Self::Steady(rate) | Self::Yielding(rate) => Some(rate),
+        }
+    }
+}
+
 /// A generator that sends until it is stopped or dropped.
 pub struct Generator {
     state: Array<MapData, State>,
@@ -90,11 +114,11 @@ pub struct Generator {
 }
 
 impl Generator {
-    /// Begins to send: `rate` frames a second, or as many as can be.
+    /// Begins to send, and waits until the first frames are on their way.
     ///
     /// # Errors
     /// Where the kernel refuses.
-    pub fn start(stand: &Stand, mix: Mix, rate: Option<u32>) -> Result<Self> {
+    pub fn start(stand: &Stand, mix: Mix, pace: Pace) -> Result<Self> {
         let mut programs = Programs::load()?;
         // A map that was taken is closed with its handle: the program first.
         programs.program("generator")?;
@@ -113,7 +137,7 @@ impl Generator {
                 first: sources.map_or(0, |sources| sources.first.to_bits()),
                 shift: APART,
                 ifindex: stand.far(),
-                gap_ns: rate.map_or(0, |rate| 1_000_000_000 / rate.max(1)),
+                gap_ns: pace.rate().map_or(0, |rate| 1_000_000_000 / rate.max(1)),
             },
             0,
         )?;
@@ -124,15 +148,23 @@ impl Generator {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let (sender, receiver) = mpsc::channel();
-        let batch = if rate.is_some() { STEADY } else { FAST };
+        let batch = if pace == Pace::Fastest { FAST } else { STEADY };
         let first = frames.into_iter().next().context("nothing to send")?.frame;
         let thread = stand.lab().outside().spawn(move || {
             machine::pin(Pid::from_raw(0), SENDER)?;
+            match pace {
+                Pace::Fastest | Pace::Steady(_) => machine::prefer(Pid::from_raw(0))?,
+                Pace::Yielding(_) => machine::put_off(Pid::from_raw(0))?,
+            }
             sender.send(pthread_self())?;
             send(&mut programs, &first, batch, &stopped)
         })?;
         let pthread = receiver.recv().map_err(|_| anyhow!("the generator does not start"))?;
-        Ok(Self { state, stop, pthread, thread: Some(thread) })
+        let generator = Self { state, stop, pthread, thread: Some(thread) };
+        wait::until("the first frames of the generator", BEGIN, || {
+            Ok((generator.sent()? > 0 || generator.is_over()).then_some(()))
+        })?;
+        Ok(generator)
     }
 
     /// Frames that were handed to the wire so far.
@@ -150,6 +182,10 @@ impl Generator {
     pub fn stop(mut self) -> Result<u64> {
         self.end()?;
         self.sent()
+    }
+
+    fn is_over(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
     fn end(&mut self) -> Result<()> {

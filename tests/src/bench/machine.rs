@@ -80,16 +80,31 @@ struct Attributes {
     utilisation: [u32; 2],
 }
 
+/// Nanoseconds that a thread runs at a stretch where another one waits.
+const SLICE: u64 = 100_000;
+
 /// Lets a thread run before others and in short slices, as softirqs would:
 /// else other programs of the machine decide how soon a packet is fetched.
 ///
 /// # Errors
 /// Where the kernel refuses.
 pub fn prefer(thread: Pid) -> io::Result<()> {
+    schedule(thread, -15)
+}
+
+/// Lets a thread run where others leave time.
+///
+/// # Errors
+/// Where the kernel refuses.
+pub fn put_off(thread: Pid) -> io::Result<()> {
+    schedule(thread, 19)
+}
+
+fn schedule(thread: Pid, nice: i32) -> io::Result<()> {
     let attributes = Attributes {
         size: size_of::<Attributes>() as u32,
-        nice: -15,
-        runtime: 100_000,
+        nice,
+        runtime: SLICE,
         ..Attributes::default()
     };
     // SAFETY: the attributes are of the size that they say, and live as long.

@@ -74,7 +74,7 @@ fn made_up(number: usize) -> String {
     let mixed = (number as u32).wrapping_mul(2_654_435_761);
     let letter = |i: u32| char::from(b'a' + (mixed >> (5 * i) & 31) as u8 % 26);
     let word: String = (0..6).map(letter).collect();
-    format!("{word}{number}-scan/{}.{}", mixed % 9, mixed % 7)
+    format!("{word}{number}")
 }
 
 #[cfg(test)]

@@ -114,8 +114,8 @@ pub struct Report {
     pub rounds: u32,
     pub findings: Vec<Finding>,
     pub sections: Vec<Section>,
-    /// What was left out, and why.
-    pub skipped: Vec<String>,
+    /// What was left out and why, and what else a reader must know.
+    pub notes: Vec<String>,
     /// Every single number.
     pub raw: Value,
 }
@@ -133,8 +133,8 @@ impl Report {
         }
         let rows: Vec<_> = self.findings.iter().map(|finding| finding.cells().to_vec()).collect();
         let _ = writeln!(text, "{}", table(&HEAD.map(str::to_owned), &rows));
-        for skipped in &self.skipped {
-            let _ = writeln!(text, "left out: {skipped}");
+        for note in &self.notes {
+            let _ = writeln!(text, "{note}");
         }
         text
     }
@@ -166,7 +166,7 @@ impl Report {
             "command": self.command,
             "rounds": self.rounds,
             "findings": findings,
-            "skipped": self.skipped,
+            "notes": self.notes,
             "raw": self.raw,
         })
     }
@@ -195,10 +195,10 @@ impl Report {
             let _ = write!(text, "\n## {}\n\n{}\n\n", section.title, wrapped(&section.note));
             text += &markdown_table(&section.head, &section.rows);
         }
-        if !self.skipped.is_empty() {
-            text += "\n## Left out\n\n";
-            for skipped in &self.skipped {
-                let _ = writeln!(text, "- {skipped}");
+        if !self.notes.is_empty() {
+            text += "\n## Notes\n\n";
+            for note in &self.notes {
+                let _ = writeln!(text, "- {note}");
             }
         }
         text
@@ -270,7 +270,7 @@ mod tests {
                 head: vec!["Filter".to_owned(), "OPTIONS".to_owned()],
                 rows: vec![vec!["none".to_owned(), "1123".to_owned()]],
             }],
-            skipped: vec!["xdp-filter: it is not here".to_owned()],
+            notes: vec!["left out: xdp-filter: it is not here".to_owned()],
             raw: json!({"costs": []}),
         }
     }

@@ -25,6 +25,10 @@ pub const IDS: [&str; 14] = [
     "P14",
 ];
 
+/// The share of its CPU that the receiving thread has at saturation, at least;
+/// the application behind no filter takes some, too.
+const SATURATED: f64 = 0.4;
+
 /// In the order of the tables.
 const FILTERS: [Filter; 8] = [
     Filter::Nothing,
@@ -69,7 +73,7 @@ pub fn run(effort: &Effort, wanted: &Wanted, command: String) -> Result<Report> 
             rounds: effort.rounds,
             findings: Vec::new(),
             sections: Vec::new(),
-            skipped: Vec::new(),
+            notes: Vec::new(),
             raw: Value::Null,
         },
         raw: Map::new(),
@@ -188,13 +192,15 @@ impl Work {
                 Ok(one) => active.push(one),
                 // Somebody else's filter that this machine cannot run.
                 Err(error) if !matches!(filter, Filter::Sipguard | Filter::Drop) => {
-                    self.report.skipped.push(format!("{}: {error:#}", filter.name()));
+                    self.report.notes.push(format!("left out: {}: {error:#}", filter.name()));
                 }
                 Err(error) => return Err(error),
             }
         }
         for filter in FILTERS.iter().filter(|filter| !filter.is_there()) {
-            self.report.skipped.push(format!("{}: it is not installed here", filter.name()));
+            self.report
+                .notes
+                .push(format!("left out: {}: it is not installed here", filter.name()));
         }
         if hidden {
             self.delivery(&active, effort)?;
@@ -258,6 +264,21 @@ impl Work {
         let note = "Nanoseconds of the receiving thread for each packet, at saturation, and the \
                     ratio to XDP_DROP alone. Filters by source know all sources";
         self.section("Costs of a packet", note, &head, costs);
+        let busy: Vec<f64> = all
+            .iter()
+            .flat_map(|comparison| &comparison.costs)
+            .filter(|costs| !matches!(costs.filter, Filter::Drop | Filter::XdpFilter))
+            .filter_map(|costs| median(&costs.busy))
+            .collect();
+        let least = busy.into_iter().fold(1.0, f64::min);
+        if least < SATURATED {
+            self.report.notes.push(format!(
+                "NOT at saturation: the receiving thread had as little as {:.0} % of its CPU. \
+                 Something else is running on this machine; costs of packets are too high, and \
+                 ratios not to be trusted",
+                least * 100.0
+            ));
+        }
         let own = |comparison: &Comparison, filter| {
             let costs = comparison.costs.iter().find(|costs| costs.filter == filter);
             costs.and_then(|costs| costs.program)
@@ -277,7 +298,7 @@ impl Work {
             .map(|(costs, mix)| {
                 json!({
                     "mix": mix.name(), "filter": costs.filter.name(), "ns": costs.rounds,
-                    "mpps": costs.mpps, "program_ns": costs.program,
+                    "mpps": costs.mpps, "busy": costs.busy, "program_ns": costs.program,
                 })
             })
             .collect();
@@ -390,7 +411,7 @@ impl Work {
             row("idle", idle, idle_times),
             row("300 kpps of scanners", flooded, flooded_times),
         ];
-        let note = "INVITE to 200 by SIPp through Kamailio behind sipguard, in milliseconds; \
+        let note = "INVITE to 200 of a trusted trunk through Kamailio to SIPp, behind sipguard, in milliseconds; \
                     datagrams that a socket could not take; entries of connection tracking";
         let head = ["Flood", "Calls", "p50, ms", "p99, ms", "Socket full", "Tracked"];
         self.section("Calls", note, &head, rows);
@@ -398,6 +419,7 @@ impl Work {
             json!({
                 "set_up_ms": calls.set_up_ms, "socket_full": calls.socket_full,
                 "tracked": calls.tracked, "flood_packets": calls.flood,
+                "seconds": calls.seconds,
             })
         };
         self.raw.insert("calls".to_owned(), json!({"idle": raw(idle), "flooded": raw(flooded)}));

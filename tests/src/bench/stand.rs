@@ -169,6 +169,12 @@ impl Span {
         Ok(self.napi_ns as f64 / self.received as f64)
     }
 
+    /// How much of its CPU the NAPI thread has had.
+    #[must_use]
+    pub fn busy(&self) -> f64 {
+        self.napi_ns as f64 / 1e9 / self.seconds
+    }
+
     /// Millions of packets a second.
     #[must_use]
     pub fn mpps(&self) -> f64 {
