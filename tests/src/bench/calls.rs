@@ -28,6 +28,8 @@ use crate::{
 
 /// Packets a second of the flood.
 pub const FLOOD: u32 = 300_000;
+/// The caller's port: the same for all calls, which are one connection then.
+const PORT: u16 = 5062;
 /// From one call to the next.
 const PERIOD: Duration = Duration::from_millis(20);
 /// How long an answer is waited for before the request is sent again (T1 of
@@ -112,7 +114,7 @@ fn set_up_times(stand: &Stand, calls: u32) -> Result<Vec<f64>> {
     let caller = stand.lab().outside().spawn(move || {
         machine::pin(Pid::from_raw(0), SENDER)?;
         machine::prefer(Pid::from_raw(0))?;
-        let socket = UdpSocket::bind((TRUSTED, 0))?;
+        let socket = UdpSocket::bind((TRUSTED, PORT))?;
         socket.connect(sip(SERVER))?;
         socket.set_read_timeout(Some(RETRANSMISSION))?;
         let mut times = Vec::new();

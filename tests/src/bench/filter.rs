@@ -36,7 +36,7 @@ pub enum Filter {
     /// An XDP program that drops known sources.
     SourceHash,
     /// xdp-filter of xdp-tools, with one known source.
-    XdpFilter,
+    XdpTools,
     /// A set of known sources at nftables' ingress hook.
     NftSet,
     /// The script that guides on SIP scanners give, in iptables.
@@ -54,7 +54,7 @@ impl Filter {
             Self::Drop => "XDP_DROP alone",
             Self::Pass => "XDP_PASS alone",
             Self::SourceHash => "XDP source hash",
-            Self::XdpFilter => "xdp-filter",
+            Self::XdpTools => "xdp-filter",
             Self::NftSet => "nft set at ingress",
             Self::Iptables => "iptables script",
             Self::Sipguard => "sipguard",
@@ -65,7 +65,7 @@ impl Filter {
     #[must_use]
     pub fn is_there(self) -> bool {
         let tool = match self {
-            Self::XdpFilter => Tool::XdpFilter,
+            Self::XdpTools => Tool::XdpFilter,
             Self::NftSet => Tool::Nft,
             Self::Iptables => Tool::Iptables,
             Self::Sipguard => Tool::Sipguard,
@@ -102,7 +102,7 @@ impl<'a> Active<'a> {
             Filter::Drop => yardstick(stand, Yardstick::Drop),
             Filter::Pass => yardstick(stand, Yardstick::Pass),
             Filter::SourceHash => yardstick(stand, Yardstick::SourceHash),
-            Filter::XdpFilter => xdp_filter(stand),
+            Filter::XdpTools => xdp_filter(stand),
             Filter::NftSet => nft_set(stand),
             Filter::Iptables => iptables(stand),
             Filter::Sipguard => sipguard(stand, &policy::full()),

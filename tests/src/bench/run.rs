@@ -34,7 +34,7 @@ const FILTERS: [Filter; 8] = [
     Filter::Nothing,
     Filter::Iptables,
     Filter::NftSet,
-    Filter::XdpFilter,
+    Filter::XdpTools,
     Filter::SourceHash,
     Filter::Sipguard,
     Filter::Pass,
@@ -267,7 +267,7 @@ impl Work {
         let busy: Vec<f64> = all
             .iter()
             .flat_map(|comparison| &comparison.costs)
-            .filter(|costs| !matches!(costs.filter, Filter::Drop | Filter::XdpFilter))
+            .filter(|costs| !matches!(costs.filter, Filter::Drop | Filter::XdpTools))
             .filter_map(|costs| median(&costs.busy))
             .collect();
         let least = busy.into_iter().fold(1.0, f64::min);
@@ -482,5 +482,5 @@ impl Work {
 
 /// xdp-filter knows one source only.
 fn is_meant(filter: Filter, mix: Mix) -> bool {
-    filter != Filter::XdpFilter || mix.sources().is_none()
+    filter != Filter::XdpTools || mix.sources().is_none()
 }
