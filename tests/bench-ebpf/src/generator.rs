@@ -143,7 +143,8 @@ fn address(context: &XdpContext, settings: &Settings, template: &Template) -> Op
     // SAFETY: within the frame, as just seen; u16 lies at even places of it.
     unsafe {
         if settings.sources != 0 && template.fixed == 0 {
-            let chosen = u64::from(bpf_get_prandom_u32()) * u64::from(settings.sources) >> 32;
+            let random = u64::from(bpf_get_prandom_u32());
+            let chosen = (random * u64::from(settings.sources)) >> 32;
             let address = settings.first.wrapping_add((chosen as u32) << (settings.shift & 31));
             *source = [((address >> 16) as u16).to_be(), (address as u16).to_be()];
             // Any port that is not well known.

@@ -10,7 +10,7 @@ use super::{
     filter::Active,
     generator::{Generator, Pace},
     machine, policy,
-    stand::{Span, Stand},
+    stand::{FAR, Span, Stand},
     traffic::{MANY, Mix, trusted_among},
 };
 use crate::rig::sipguard::{Sipguard, Stats};
@@ -42,6 +42,8 @@ pub fn reloads() -> Result<Vec<Reload>> {
     let stand = Stand::new()?;
     let small = policy::with(super::traffic::AGENTS.len(), 1_000);
     let active = Active::sipguard_with(&stand, &small)?;
+    // What the kernel itself would send is counted as received, too.
+    stand.lab().ip_outside(&["-6", "address", "flush", "dev", FAR])?;
     [policy::full(), small, policy::full()]
         .iter()
         .map(|policy| {
@@ -64,17 +66,21 @@ fn reload(active: &Active<'_>) -> Result<Reload> {
     let status = sipguard.json(&["status", "--json"])?;
     ensure!(status["reload"]["ok"] == true, "the reload has failed: {}", status["reload"]);
 
-    let received = Span::between(&before.0, &after.0).received;
+    let lost = packets.saturating_sub(Span::between(&before.0, &after.0).received);
     let trusted = since(&before.1, &after.1, |rule| rule == Rule::Trusted)?;
     let dropped = since(&before.1, &after.1, |rule| rule.verdict() == Verdict::Drop)?;
     let expected = trusted_among(packets);
-    Ok(Reload {
-        took,
-        packets,
-        misjudged: trusted.abs_diff(expected) + dropped.abs_diff(packets - expected),
-        // Others may have come as well, such as those of the kernel itself.
-        lost: packets.saturating_sub(received),
-    })
+    let misjudged = misjudged([expected, packets - expected], [trusted, dropped], lost);
+    Ok(Reload { took, packets, misjudged, lost })
+}
+
+/// Packets that were judged otherwise than they should: those that are too many
+/// on one side, and those that are missing on both and were not lost.
+fn misjudged(expected: [u64; 2], found: [u64; 2], lost: u64) -> u64 {
+    let too_many: u64 =
+        expected.iter().zip(found).map(|(expected, found)| found.saturating_sub(*expected)).sum();
+    let missing = (expected[0] + expected[1]).saturating_sub(found[0] + found[1]);
+    too_many + missing.saturating_sub(lost)
 }
 
 /// Packets counted meanwhile under such rules.
@@ -158,7 +164,18 @@ fn map(info: &str) -> Option<(u64, u64)> {
 
 #[cfg(test)]
 mod tests {
-    use super::map;
+    use super::{map, misjudged};
+
+    #[test]
+    fn what_is_lost_on_the_wire_is_not_misjudged() {
+        assert_eq!(misjudged([25, 75], [25, 75], 0), 0);
+        assert_eq!(misjudged([25, 75], [24, 73], 3), 0);
+        // A trusted one was dropped.
+        assert_eq!(misjudged([25, 75], [24, 76], 0), 1);
+        // One passed under another rule.
+        assert_eq!(misjudged([25, 75], [25, 74], 0), 1);
+        assert_eq!(misjudged([25, 75], [25, 72], 1), 2);
+    }
 
     #[test]
     fn maps_are_told_from_other_files() {

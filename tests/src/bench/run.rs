@@ -433,7 +433,8 @@ impl Work {
         let what = "slowest reload between 1,000 and 100,000 networks, 5 and 500 signatures";
         self.find("P12", what, Shown::Seconds, slowest, Target::AtMost(1.0));
         let packets: u64 = reloads.iter().map(|reload| reload.packets).sum();
-        let what = format!("packets misjudged meanwhile, of {packets}");
+        let lost: u64 = reloads.iter().map(|reload| reload.lost).sum();
+        let what = format!("packets misjudged meanwhile, of {packets} ({lost} lost on the wire)");
         self.find("P12", what, Shown::Count, misjudged as f64, Target::AtMost(0.0));
         let raw: Vec<Value> = reloads
             .iter()

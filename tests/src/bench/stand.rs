@@ -25,7 +25,7 @@ use crate::rig::{
 };
 
 /// The other end of the wire.
-const FAR: &str = "far0";
+pub const FAR: &str = "far0";
 
 /// Time limit of a tool, and of the kernel.
 const PATIENCE: Duration = Duration::from_secs(10);
