@@ -4,15 +4,17 @@
 //! CLOCK_MONOTONIC unless said otherwise. Every change of a layout here raises
 //! [`ABI_VERSION`].
 
+mod event;
+mod policy;
+
+pub use self::{event::*, policy::*};
 use crate::{
-    automaton,
-    bucket::Limit,
     method::{BUCKETS, METHOD_SLOTS},
     rule::RULE_SLOTS,
 };
 
 /// Version of all layouts in this module.
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 2;
 
 /// An IPv6 address, or an IPv4 address mapped into it (`::ffff:a.b.c.d`), so
 /// that one map serves both families: sixteen bytes in network byte order.
@@ -52,14 +54,34 @@ impl Address {
         [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p]
     }
 
+    /// Whether it is an IPv4 address.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_v4(self) -> bool {
+        let Self([head, tail]) = self;
+        head == 0 && tail & V4_TAIL_MASK == V4_TAIL
+    }
+
     /// The source that an address belongs to under [`Policy::source_mask`];
     /// IPv4 stays whole.
     #[inline(always)]
     #[must_use]
     pub const fn source(self, mask: [u64; 2]) -> Self {
-        let Self([head, tail]) = self;
-        if head == 0 && tail & V4_TAIL_MASK == V4_TAIL {
+        if self.is_v4() {
             return self;
+        }
+        let Self([head, tail]) = self;
+        Self([head & mask[0], tail & mask[1]])
+    }
+
+    /// The network that an address belongs to under [`Policy::subnet_mask`]
+    /// and [`Policy::subnet_mask_v4`].
+    #[inline(always)]
+    #[must_use]
+    pub const fn subnet(self, mask: [u64; 2], mask_v4: u64) -> Self {
+        let Self([head, tail]) = self;
+        if self.is_v4() {
+            return Self([head, tail & mask_v4]);
         }
         Self([head & mask[0], tail & mask[1]])
     }
@@ -115,13 +137,39 @@ pub enum Origin {
 pub struct ListEntry {
     /// When the entry stops to hold; 0 means never.
     pub expires_ns: u64,
-    /// Bits of the entry's own prefix; 0 in the exact maps. Where a longest
-    /// prefix has expired, the next look-up stops short of it.
-    pub bits: u32,
+    /// Which bucket the calls of a trusted peer are counted in, where it has a
+    /// class: one for each such peer, shared by all its addresses.
+    pub peer: u32,
+    /// Bits of the entry's own prefix, those before the address among them; in
+    /// the exact maps without meaning. Where a longest prefix has expired, the
+    /// next look-up stops short of it.
+    pub bits: u8,
     /// An [`Origin`].
     pub origin: u8,
-    pub pad: [u8; 3],
+    /// A [`cps`] class of a trusted peer.
+    pub class: u8,
+    pub pad: u8,
 }
+
+/// What a trusted peer's calls are held to: `ListEntry::class`.
+pub mod cps {
+    /// Nothing: its packets are not read.
+    pub const NONE: u8 = 0;
+    pub const SMALL: u8 = 1;
+    pub const MEDIUM: u8 = 2;
+    pub const LARGE: u8 = 3;
+    pub const PREMIUM: u8 = 4;
+}
+
+/// Trusted addresses, and trusted networks, that fit.
+pub const MAX_TRUSTED: usize = 65_536;
+
+/// Blocked addresses, and blocked networks, that fit.
+pub const MAX_BLOCKED: usize = 1_000_000;
+
+/// Buckets of trusted peers with a class: one for each entry that trusted.toml
+/// can have, and twice that, for during a reload there are old and new ones.
+pub const PEERS: usize = 2 * MAX_TRUSTED;
 
 /// How many entries each list holds: a list with none is not looked up.
 /// Raised before an entry is added, lowered after it is removed.
@@ -135,8 +183,28 @@ pub struct ListSizes {
     pub trusted_prefix_port: u32,
     pub blocked_exact: u32,
     pub blocked_prefix: u32,
-    pub pad: [u32; 2],
+    /// Of both lists together: with none, not even their index is looked up.
+    pub entries: u32,
+    pub pad: u32,
 }
+
+/// A block that sipguard made by itself. The key is an [`Address`], IPv6 masked
+/// to the policy's prefix.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Ban {
+    /// When it stops to hold.
+    pub expires_ns: u64,
+    /// When it was made, or last renewed.
+    pub since_ns: u64,
+    /// [`crate::rule::Rule`] number of the reason.
+    pub rule: u32,
+    /// Slot of the signature that was the reason, plus one; 0 for none.
+    pub signature: u32,
+}
+
+/// Bans at once; the oldest make room for new ones.
+pub const BANS: usize = 65_536;
 
 /// State of one stranger: a theoretical arrival time per
 /// [`crate::method::Class`]. The key is an [`Address`], IPv6 masked to the
@@ -150,6 +218,37 @@ pub struct Source {
 impl Source {
     /// A source that was never seen.
     pub const NEW: Self = Self { tat_ns: [0; BUCKETS] };
+}
+
+/// Ports that one stranger was seen to send from: a bitmap by a hash of the
+/// port, so that two ports may count as one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Ports {
+    /// When the window began.
+    pub since_ns: u64,
+    /// Bits that are set in `bits`.
+    pub count: u64,
+    pub bits: [u64; PORT_WORDS],
+}
+
+/// Words of [`Ports::bits`].
+pub const PORT_WORDS: usize = 8;
+
+impl Ports {
+    /// Nothing seen yet.
+    pub const NEW: Self = Self { since_ns: 0, count: 0, bits: [0; PORT_WORDS] };
+
+    /// The bit of a port, in network byte order: the finaliser of MurmurHash3,
+    /// for NATs give ports away in sequence.
+    #[inline(always)]
+    #[must_use]
+    pub const fn bit(port: [u8; 2]) -> u32 {
+        let mut hash = u16::from_be_bytes(port) as u32;
+        hash = (hash ^ (hash >> 16)).wrapping_mul(0x85eb_ca6b);
+        hash = (hash ^ (hash >> 13)).wrapping_mul(0xc2b2_ae35);
+        (hash ^ (hash >> 16)) % (PORT_WORDS as u32 * 64)
+    }
 }
 
 /// Packets and bytes (whole frames).
@@ -166,6 +265,9 @@ pub struct Count {
 pub struct Counters {
     /// By rule number; every packet is in exactly one.
     pub rules: [Count; RULE_SLOTS],
+    /// By rule number: what a rule in mode observe would have dropped. Each
+    /// such packet went on, and is counted in `rules` under another rule.
+    pub would: [Count; RULE_SLOTS],
     /// Requests of strangers by method number, passed and dropped.
     pub passed: [u64; METHOD_SLOTS],
     pub dropped: [u64; METHOD_SLOTS],
@@ -174,6 +276,7 @@ pub struct Counters {
 impl Counters {
     pub const ZERO: Self = Self {
         rules: [Count { packets: 0, bytes: 0 }; RULE_SLOTS],
+        would: [Count { packets: 0, bytes: 0 }; RULE_SLOTS],
         passed: [0; METHOD_SLOTS],
         dropped: [0; METHOD_SLOTS],
     };
@@ -201,75 +304,21 @@ pub struct Judged {
     /// Index of the signature that matched, plus one; 0 for none.
     pub signature: u32,
     pub pad: u32,
-}
-
-/// What happens to OPTIONS from strangers: `Policy::options`.
-pub mod options {
-    pub const PASS: u32 = 0;
-    /// Within the bucket of the class, like any other method.
-    pub const LIMIT: u32 = 1;
-    pub const DROP: u32 = 2;
-}
-
-/// How strict the filter is: `Policy::posture`.
-pub mod posture {
-    /// Lists and signatures only: no limits for strangers.
-    pub const OPEN: u32 = 0;
-    pub const GUARDED: u32 = 1;
-    /// Trusted sources only.
-    pub const CLOSED: u32 = 2;
-}
-
-/// A configured keepalive: the first `mask` bytes of a payload.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[repr(C)]
-pub struct Keepalive {
-    /// Up to 16 bytes as two words in memory order; zero where unused.
-    pub bytes: [u64; 2],
-    /// 0xff for each byte that counts. A first word of 0 is an unused slot.
-    pub mask: [u64; 2],
-}
-
-/// Configured keepalives at most.
-pub const KEEPALIVES: usize = 8;
-
-/// Everything that comes from sipguard.toml and signatures.toml, in one value
-/// of one inner map: replacing that map replaces the whole policy at once, and
-/// no packet is ever judged by half of one.
-#[repr(C)]
-pub struct Policy {
-    /// [`ABI_VERSION`].
-    pub abi: u32,
-    /// [`posture`].
-    pub posture: u32,
-    /// [`options`].
-    pub options: u32,
-    /// Mark of the protected destinations that belong to this policy, in the
-    /// place of the port of their keys; 0: every destination is protected.
-    pub protected: u32,
-    /// Which part of an IPv6 address is the source, in memory order.
-    pub source_mask: [u64; 2],
-    /// Limits of strangers by [`crate::method::Class`] number.
-    pub limits: [Limit; BUCKETS],
-    pub keepalives: [Keepalive; KEEPALIVES],
-    /// Protected ports, one bit each: bit `port & 63` of word `port >> 6`.
-    pub ports: [u64; 1024],
-    pub automaton: automaton::Table,
+    /// [`crate::rule::Rule::bit`]s of the rules that would have dropped it, were
+    /// they not in mode observe.
+    pub would: u64,
 }
 
 const _: () = {
     assert!(size_of::<ListKey>() == 24);
     assert!(size_of::<ListEntry>() == 16);
     assert!(size_of::<ListSizes>() == 32);
+    assert!(size_of::<Ban>() == 24);
     assert!(size_of::<Source>() == 80);
-    assert!(size_of::<Counters>() == 1280);
+    assert!(size_of::<Counters>() == 2304);
+    assert!(size_of::<Ports>() == 80);
     assert!(size_of::<Interfaces>() == 64);
-    assert!(size_of::<Judged>() == 16);
-    assert!(size_of::<Limit>() == 16);
-    assert!(size_of::<Keepalive>() == 32);
-    // KMALLOC_MAX_SIZE, the largest array value that every supported kernel
-    // takes, is 4 MiB on x86-64.
-    assert!(size_of::<Policy>() <= 4 << 20);
+    assert!(size_of::<Judged>() == 24);
 };
 
 #[cfg(feature = "user")]
@@ -283,7 +332,8 @@ mod user {
             unsafe impl aya::Pod for $type {}
         )+};
     }
-    pod!(Address, ListKey, ListEntry, ListSizes, Source, Counters, Interfaces, Judged);
+    pod!(Address, Ban, ListKey, ListEntry, ListSizes, Source, Ports, Counters, Interfaces);
+    pod!(Judged, Event, EventLimits);
 }
 
 #[cfg(test)]

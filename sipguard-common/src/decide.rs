@@ -4,7 +4,7 @@
 //! flood of signatures or OPTIONS costs no map write.
 
 use crate::{
-    abi::{options, posture},
+    abi::{Policy, fragments, options, posture},
     frame::Transport,
     method::{Class, Method},
     rule::Rule,
@@ -41,43 +41,76 @@ impl Content {
     }
 }
 
-/// Whether the operator's lists name a source; trust wins.
+/// What the lists say about a source; trust wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Listed {
     Nowhere = 0,
     Trusted = 1,
     Blocked = 2,
+    /// By sipguard itself, for a time.
+    Banned = 3,
 }
 
-/// What the buckets of a source say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u32)]
-pub enum Admission {
-    Within = 0,
-    OverMethod = 1,
-    OverSource = 2,
+/// What every step of a decision may ask for.
+pub trait Basis {
+    /// The policy in force.
+    fn policy(&self) -> &Policy;
+    /// The rule of a limit that drops the packet, by number, or 0:
+    /// [`crate::admission::admit`].
+    fn admit(&mut self, class: Class) -> u32;
+    /// Notes that a rule in mode observe would have dropped the packet.
+    fn would(&mut self, rule: Rule);
+
+    /// Whether the rule, whose condition holds, drops.
+    #[inline(always)]
+    fn hit(&mut self, rule: Rule) -> bool {
+        if self.policy().enforced & rule.bit() != 0 {
+            return true;
+        }
+        if self.policy().observed & rule.bit() != 0 {
+            self.would(rule);
+        }
+        false
+    }
 }
 
-/// The state and the payload that a decision may ask for, cheapest first.
-pub trait World {
+/// A packet for a protected port, cheapest questions first.
+pub trait World: Basis {
     fn listed(&mut self) -> Listed;
-    /// Reads the payload; what it is, as [`Content::encode`] gives it.
-    fn content(&mut self) -> u32;
-    /// The signature that matches the message, by index plus one, or 0.
-    fn signature(&mut self) -> u32;
-    /// Spends a token of the class, and with `total` one of the source.
-    fn admit(&mut self, class: Class, total: bool) -> Admission;
+    /// Whether the packet is an INVITE of a trusted peer over the calls per
+    /// second of its class; spends a token of the peer.
+    fn over_cps(&mut self) -> bool;
+    /// Whether the destination port is one of TLS.
+    fn is_tls(&mut self) -> bool;
+    /// Whether the payload is a message that starts with `OPTIONS `, letters in
+    /// any case.
+    fn starts_with_options(&mut self) -> bool;
+    /// Reads the payload.
+    fn read(&mut self);
+    /// Judges the message that starts here: [`message`].
+    fn message(&mut self, is_tcp: bool) -> Judgement;
+    /// Goes on to the next message of the payload; false where there is none.
+    fn advance(&mut self) -> bool;
 }
 
-/// The outcome for one packet.
+/// A message of a stranger.
+pub trait Message: Basis {
+    /// What it is, as [`Content::encode`] gives it.
+    fn content(&mut self) -> u32;
+    /// The signature that matches it, by index plus one, or 0.
+    fn signature(&mut self) -> u32;
+    /// Whether it is over the limits on size and header lines.
+    fn is_oversize(&mut self) -> bool;
+}
+
+/// The outcome for one packet, by number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Judgement {
-    pub rule: Rule,
-    /// Method of a stranger's request; unknown where it was not read.
+    /// A [`Rule`].
+    pub rule: u32,
+    /// The [`Method`] of a stranger's request; unknown where it was not read.
     pub method: u32,
-    /// Index of the matching signature plus one, or 0.
-    pub signature: u32,
 }
 
 impl Judgement {
@@ -85,7 +118,28 @@ impl Judgement {
     #[inline(always)]
     #[must_use]
     pub const fn of(rule: Rule) -> Self {
-        Self { rule, method: Method::Unknown as u32, signature: 0 }
+        Self { rule: rule.number(), method: Method::Unknown as u32 }
+    }
+
+    /// As one number, for the kernel's subprograms return nothing else.
+    #[inline(always)]
+    #[must_use]
+    pub const fn encode(self) -> u32 {
+        self.rule | self.method << 8
+    }
+
+    /// What [`Self::encode`] has made.
+    #[inline(always)]
+    #[must_use]
+    pub const fn decode(number: u32) -> Self {
+        Self { rule: number & 0xff, method: number >> 8 & 0xff }
+    }
+
+    /// Whether the packet ends here.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_drop(self) -> bool {
+        Rule::DROPS >> (self.rule & 63) & 1 == 1
     }
 }
 
@@ -102,60 +156,128 @@ fn class_of(method: u32) -> Class {
     }
 }
 
+/// Messages of one TCP segment that are judged. More of them in so little room
+/// are no calls.
+pub const MESSAGES: u32 = 8;
+
 /// Judges a packet for a protected port.
 #[inline(always)]
-pub fn decide<W: World>(
-    world: &mut W,
-    transport: Transport,
-    posture: u32,
-    options: u32,
-) -> Judgement {
+pub fn decide<W: World>(world: &mut W, transport: Transport) -> Judgement {
     match world.listed() {
-        Listed::Trusted => return Judgement::of(Rule::Trusted),
-        Listed::Blocked => return Judgement::of(Rule::Blocked),
         Listed::Nowhere => {}
+        Listed::Trusted => {
+            return match world.over_cps() && world.hit(Rule::TrustedCps) {
+                true => Judgement { rule: Rule::TrustedCps.number(), method: INVITE },
+                false => Judgement::of(Rule::Trusted),
+            };
+        }
+        Listed::Blocked => {
+            if world.hit(Rule::Blocked) {
+                return Judgement::of(Rule::Blocked);
+            }
+        }
+        Listed::Banned => {
+            if world.hit(Rule::Banned) {
+                return Judgement::of(Rule::Banned);
+            }
+        }
     }
     // Before the posture: it has no port, so it may be anybody's, and the first
     // fragment of a SIP message does not come through.
     if transport == Transport::LaterFragment {
+        if world.policy().fragments == fragments::DROP && world.hit(Rule::FragmentStranger) {
+            return Judgement::of(Rule::FragmentStranger);
+        }
         return Judgement::of(Rule::Fragment);
     }
-    if posture == posture::CLOSED {
+    if world.policy().posture == posture::CLOSED && world.hit(Rule::Closed) {
         return Judgement::of(Rule::Closed);
     }
-    if transport == Transport::Tcp {
+    if transport == Transport::Syn {
+        return limited(world, Class::Syn, Rule::Stranger);
+    }
+    let is_tcp = transport == Transport::Tcp;
+    if transport == Transport::TcpEmpty || (is_tcp && world.is_tls()) {
         return Judgement::of(Rule::Stranger);
     }
-    let content = world.content();
-    let method = match content {
-        Content::KEEPALIVE => return own_bucket(world, Class::Keepalive, Rule::Keepalive),
-        Content::RESPONSE => return own_bucket(world, Class::Response, Rule::Response),
-        Content::LETTER | Content::GARBAGE => Method::Unknown as u32,
-        method => method,
-    };
-    if content != Content::GARBAGE {
-        let signature = world.signature();
-        if signature != 0 {
-            return Judgement { rule: Rule::Signature, method, signature };
+    // Ahead of everything that reads the message, for this is what scanners
+    // send most of.
+    if !is_tcp && drops_options(world.policy()) && world.starts_with_options() {
+        return Judgement { rule: Rule::Options.number(), method: OPTIONS };
+    }
+    world.read();
+    let mut judged = world.message(is_tcp);
+    if is_tcp {
+        for _ in 1..MESSAGES {
+            if judged.is_drop() || !world.advance() {
+                break;
+            }
+            judged = world.message(is_tcp);
         }
     }
-    if method == Method::Options as u32 && options == options::DROP {
-        return Judgement { rule: Rule::Options, method, signature: 0 };
-    }
-    let rule = match world.admit(class_of(method), true) {
-        Admission::OverMethod => Rule::RateMethod,
-        Admission::OverSource => Rule::RateSource,
-        Admission::Within if method == Method::Unknown as u32 => Rule::Unparsed,
-        Admission::Within => Rule::Stranger,
+    judged
+}
+
+const OPTIONS: u32 = Method::Options as u32;
+const INVITE: u32 = Method::Invite as u32;
+
+#[inline(always)]
+fn drops_options(policy: &Policy) -> bool {
+    policy.options == options::DROP && policy.enforced & Rule::Options.bit() != 0
+}
+
+/// Judges one message of a stranger.
+#[inline(always)]
+pub fn message<M: Message>(message: &mut M, is_tcp: bool) -> Judgement {
+    let content = message.content();
+    let (rule, class) = match content {
+        Content::KEEPALIVE => (Rule::Keepalive, Class::Keepalive),
+        Content::RESPONSE => (Rule::Response, Class::Response),
+        _ => return request(message, content, is_tcp),
     };
-    Judgement { rule, method, signature: 0 }
+    if is_tcp {
+        // What looks like one may be a piece of something else, and TCP has a
+        // flow control of its own.
+        return Judgement::of(rule);
+    }
+    limited(message, class, rule)
 }
 
 #[inline(always)]
-fn own_bucket<W: World>(world: &mut W, class: Class, rule: Rule) -> Judgement {
-    match world.admit(class, false) {
-        Admission::Within => Judgement::of(rule),
-        _ => Judgement::of(Rule::RateMethod),
+fn request<M: Message>(message: &mut M, content: u32, is_tcp: bool) -> Judgement {
+    let method = match content {
+        Content::LETTER | Content::GARBAGE => Method::Unknown as u32,
+        method => method,
+    };
+    let of = |rule: Rule| Judgement { rule: rule.number(), method };
+    if method == OPTIONS && message.policy().options == options::DROP && message.hit(Rule::Options)
+    {
+        return of(Rule::Options);
+    }
+    if content != Content::GARBAGE && message.signature() != 0 && message.hit(Rule::Signature) {
+        return of(Rule::Signature);
+    }
+    if message.is_oversize() && message.hit(Rule::Oversize) {
+        return of(Rule::Oversize);
+    }
+    let is_unknown = method == Method::Unknown as u32;
+    if is_tcp && is_unknown {
+        // The rest of a message that was split, perhaps.
+        return of(Rule::Unparsed);
+    }
+    let rule = message.admit(class_of(method));
+    if rule != 0 {
+        return Judgement { rule, method };
+    }
+    of(if is_unknown { Rule::Unparsed } else { Rule::Stranger })
+}
+
+/// What only its limits stop.
+#[inline(always)]
+fn limited<B: Basis>(basis: &mut B, class: Class, rule: Rule) -> Judgement {
+    match basis.admit(class) {
+        0 => Judgement::of(rule),
+        over => Judgement { rule: over, method: Method::Unknown as u32 },
     }
 }
 

@@ -44,7 +44,12 @@ impl Frame for [u8] {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
     Udp,
+    /// A segment of a connection, with a payload.
     Tcp,
+    /// One without.
+    TcpEmpty,
+    /// A segment that asks for a new connection.
+    Syn,
     /// A fragment of UDP or TCP other than the first: no ports.
     LaterFragment,
 }
@@ -60,9 +65,16 @@ pub struct Packet {
     /// Zero in later fragments.
     pub source_port: [u8; 2],
     pub destination_port: [u8; 2],
-    /// Where the payload of UDP starts in the frame, and its length.
+    /// Where the payload starts in the frame, and its length there.
     pub payload: u32,
     pub len: u32,
+    /// Length of the whole datagram's payload by its header, which a first
+    /// fragment holds only a part of; 0 for TCP.
+    pub declared: u32,
+    /// Where the header of UDP or TCP starts in the frame.
+    transport: u32,
+    /// The protocol number of IP: 6 is TCP, 17 UDP; 0 in later fragments.
+    pub protocol: u32,
     /// Where the next header starts. Written and read again between headers,
     /// so that the verifier sees one range and not one for each way there.
     offset: u32,
@@ -79,9 +91,27 @@ impl Packet {
         destination_port: [0; 2],
         payload: 0,
         len: 0,
+        declared: 0,
+        transport: 0,
+        protocol: 0,
         offset: 0,
         head: [0; 10],
     };
+
+    /// Where the header of UDP or TCP starts in the frame, as a number that the
+    /// verifier knows to be small.
+    #[inline(always)]
+    #[must_use]
+    pub fn transport(&self) -> u32 {
+        (crate::opaque(u64::from(self.transport)) & u64::from(OFFSET_MASK)) as u32
+    }
+
+    /// Where the payload starts in the frame, likewise.
+    #[inline(always)]
+    #[must_use]
+    pub fn payload(&self) -> u32 {
+        (crate::opaque(u64::from(self.payload)) & u64::from(OFFSET_MASK)) as u32
+    }
 
     #[inline(always)]
     fn offset(&self) -> u32 {
@@ -99,11 +129,14 @@ impl Packet {
 const ETHERNET: u32 = 14;
 const ETHERTYPE_IPV4: u32 = 0x0800;
 const ETHERTYPE_IPV6: u32 = 0x86dd;
-const TCP: u8 = 6;
-const UDP: u8 = 17;
+/// The protocol number of TCP.
+pub const TCP: u8 = 6;
+/// The protocol number of UDP.
+pub const UDP: u8 = 17;
 const FRAGMENT: u8 = 44;
 const AUTHENTICATION: u8 = 51;
 const UDP_HEADER: u32 = 8;
+const TCP_HEADER: u32 = 20;
 
 /// IPv6 extension headers that are walked. Linux itself takes any number; a
 /// packet with more than this is passed unread.
@@ -235,25 +268,58 @@ fn transport<F: Frame + ?Sized>(
     if protocol != UDP && protocol != TCP {
         return None;
     }
+    let end = if end < frame.len() { end } else { frame.len() };
+    packet.len = 0;
+    packet.declared = 0;
     if !first {
         packet.source_port = [0, 0];
         packet.destination_port = [0, 0];
+        packet.protocol = 0;
+        packet.payload = packet.offset();
         return Some(Transport::LaterFragment);
     }
     let offset = packet.offset();
     let [s0, s1, d0, d1] = frame.word(offset)?.to_be_bytes();
     packet.source_port = [s0, s1];
     packet.destination_port = [d0, d1];
+    packet.transport = offset;
+    packet.protocol = protocol as u32;
     if protocol == TCP {
-        return Some(Transport::Tcp);
+        return Some(tcp(frame, packet, offset, end));
     }
     // RFC 768. Where the length disagrees with the packet, the shorter holds,
     // as in the kernel; one below 8 says nothing.
     let length = frame.word(offset + 4)? >> 16;
-    let end = if end < frame.len() { end } else { frame.len() };
     packet.payload = offset + UDP_HEADER;
     let room = end.saturating_sub(packet.payload);
-    packet.len =
-        if length >= UDP_HEADER && length - UDP_HEADER < room { length - UDP_HEADER } else { room };
+    packet.len = room;
+    packet.declared = room;
+    if length >= UDP_HEADER {
+        packet.declared = length - UDP_HEADER;
+        if packet.declared < room {
+            packet.len = packet.declared;
+        }
+    }
     Some(Transport::Udp)
+}
+
+const TCP_SYN: u32 = 0x02;
+const TCP_ACK: u32 = 0x10;
+
+/// RFC 9293 section 3.1. A header that is cut short or says that it is shorter
+/// than it can be leaves the segment without a payload.
+#[inline(always)]
+fn tcp<F: Frame + ?Sized>(frame: &F, packet: &mut Packet, offset: u32, end: u32) -> Transport {
+    packet.payload = offset;
+    let Some(word) = frame.word(offset + 12) else { return Transport::TcpEmpty };
+    let header = (word >> 28) * 4;
+    let flags = (word >> 16) & (TCP_SYN | TCP_ACK);
+    if flags == TCP_SYN {
+        return Transport::Syn;
+    }
+    if header >= TCP_HEADER {
+        packet.payload = offset + header;
+        packet.len = end.saturating_sub(packet.payload);
+    }
+    if packet.len == 0 { Transport::TcpEmpty } else { Transport::Tcp }
 }

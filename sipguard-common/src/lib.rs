@@ -7,12 +7,14 @@
 #![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
 
 pub mod abi;
+pub mod admission;
 pub mod automaton;
 pub mod bucket;
 pub mod decide;
 pub mod frame;
 pub mod message;
 pub mod method;
+pub mod networks;
 pub mod rule;
 pub mod scan;
 

@@ -45,6 +45,14 @@ fn starts(word0: u64, letters: &'static [u8]) -> bool {
     (word0 & mask(letters.len() + 1)) | fold == token
 }
 
+/// Whether a payload with these first 8 bytes, in the word order of
+/// [`classify`], is a message of OPTIONS.
+#[inline(always)]
+#[must_use]
+pub fn is_options(word0: u64) -> bool {
+    starts(word0, b"options")
+}
+
 /// Reads the first 16 bytes (little-endian words of the bytes in memory
 /// order, zero where the payload is shorter).
 #[inline(always)]
@@ -91,8 +99,40 @@ pub fn classify(word0: u64, word1: u64) -> Start {
     Start::Request(method)
 }
 
-/// Payloads shorter than this are keepalives whatever they hold.
+/// Payloads shorter than this are keepalives, but for a bare method word.
 pub const MIN_MESSAGE: u32 = 12;
+
+/// Bytes of the shortest method word.
+pub const MIN_METHOD: u32 = 3;
+
+/// Bytes of the longest method word that sipguard knows.
+const MAX_METHOD: u32 = 9;
+
+/// Whether the `len` bytes are a method word and nothing else, as some probes
+/// send it. Arguments as for [`classify`], whatever stands behind them.
+#[inline(always)]
+#[must_use]
+pub fn is_bare_method(word0: u64, word1: u64, len: u32) -> bool {
+    if !(MIN_METHOD..=MAX_METHOD).contains(&len) {
+        return false;
+    }
+    let space = u64::from(b' ');
+    let (word0, word1) = match len {
+        8 => (word0, space),
+        MAX_METHOD => (word0, (word1 & 0xff) | (space << 8)),
+        _ => ((word0 & ((1 << (8 * len)) - 1)) | (space << (8 * len)), 0),
+    };
+    // A space of its own would end the word before its end.
+    let inner = if len < 8 { word0 ^ (space << (8 * len)) } else { word0 };
+    !has_space(inner) && matches!(classify(word0, word1), Start::Request(_))
+}
+
+/// Whether one of the bytes is a space.
+const fn has_space(bytes: u64) -> bool {
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    let difference = bytes ^ (ONES * b' ' as u64);
+    difference.wrapping_sub(ONES) & !difference & (ONES << 7) != 0
+}
 
 /// Bytes of a STUN header (RFC 8489 section 5).
 const STUN_HEADER: u32 = 20;
@@ -155,6 +195,31 @@ mod tests {
         assert_eq!(of("\u{80}x"), Start::Other);
         assert_eq!(of("[OPTIONS sip:"), Start::Other);
         assert_eq!(of(""), Start::Other);
+    }
+
+    #[test]
+    fn a_bare_method_is_the_whole_payload() {
+        let is = |text: &str| {
+            let mut bytes = *b"________________";
+            let len = text.len().min(16);
+            bytes[..len].copy_from_slice(&text.as_bytes()[..len]);
+            let (word0, word1) = bytes.split_at(8);
+            is_bare_method(
+                u64::from_le_bytes(word0.try_into().unwrap()),
+                u64::from_le_bytes(word1.try_into().unwrap()),
+                text.len() as u32,
+            )
+        };
+        for method in Method::ALL.into_iter().skip(1).map(Method::name) {
+            assert!(is(method) && is(&method.to_lowercase()), "{method}");
+            for text in [&method[..method.len() - 1], &format!("{method} "), &format!("{method}\n")]
+            {
+                assert!(!is(text), "{text:?}");
+            }
+        }
+        for text in ["HELLO", "jaK", "", "AC", "ACK sip", "BYE x", "INVITE s", "SIP/2.0", "ACK\0"] {
+            assert!(!is(text), "{text:?}");
+        }
     }
 
     #[test]

@@ -107,14 +107,16 @@ pub enum Class {
     Other = 7,
     /// All requests of a source together.
     Total = 8,
+    /// New TCP connections (SYN).
+    Syn = 9,
 }
 
-/// Buckets of one source; one slot is spare.
+/// Buckets of one source.
 pub const BUCKETS: usize = 10;
 
 impl Class {
     /// Every class, by number.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; BUCKETS] = [
         Self::Options,
         Self::Register,
         Self::Invite,
@@ -124,6 +126,7 @@ impl Class {
         Self::Keepalive,
         Self::Other,
         Self::Total,
+        Self::Syn,
     ];
 
     /// The key under `[limits.stranger]`.
@@ -139,6 +142,38 @@ impl Class {
             Self::Keepalive => "keepalive",
             Self::Other => "other",
             Self::Total => "total",
+            Self::Syn => "syn",
+        }
+    }
+}
+
+/// A limit that all strangers share. The number is its place in
+/// [`crate::abi::Policy`]: never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Budget {
+    /// Requests, and what cannot be read.
+    Total = 0,
+    Syn = 1,
+    Keepalive = 2,
+    Response = 3,
+}
+
+/// How many budgets there are.
+pub const BUDGETS: usize = 4;
+
+impl Budget {
+    /// Every budget, by number.
+    pub const ALL: [Self; BUDGETS] = [Self::Total, Self::Syn, Self::Keepalive, Self::Response];
+
+    /// The key under `[limits.strangers]`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Total => "total",
+            Self::Syn => "syn",
+            Self::Keepalive => "keepalive",
+            Self::Response => "response",
         }
     }
 }

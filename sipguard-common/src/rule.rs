@@ -34,7 +34,7 @@ macro_rules! rules {
         }
 
         impl Rule {
-            /// Every rule, in decision order.
+            /// Every rule, by number.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
 
             /// The name that users meet in tables, metrics and configuration.
@@ -69,12 +69,20 @@ rules! {
     NotSip = 0, "not_sip", Pass;
     /// The source is in trusted.toml or was allowed by the operator: passed unread.
     Trusted = 2, "trusted", Pass;
+    /// An INVITE of a trusted peer that is over the calls per second of its class.
+    TrustedCps = 4, "trusted_cps", Drop;
     /// The source is in blacklist.toml or was blocked by the operator.
     Blocked = 6, "blocked", Drop;
+    /// The source is banned: sipguard saw a signature in its TCP connection.
+    Banned = 8, "banned", Drop;
     /// A later fragment of a datagram: it carries no port, so only the lists judge it.
     Fragment = 10, "fragment", Pass;
+    /// A later fragment of a stranger, where the policy says drop.
+    FragmentStranger = 11, "fragment_stranger", Drop;
     /// Posture closed: the source is not trusted.
     Closed = 12, "closed", Drop;
+    /// A stranger over its limit of new TCP connections (SYN).
+    SynRate = 13, "syn_rate", Drop;
     /// A keepalive: empty, CR, LF and NUL only, under 12 bytes, STUN, or a configured string.
     Keepalive = 14, "keepalive", Pass;
     /// A response (`SIP/2.0 ...`), such as an answer to the server's own probe.
@@ -83,10 +91,18 @@ rules! {
     Signature = 18, "signature", Drop;
     /// An OPTIONS request from a stranger, where the policy says drop.
     Options = 20, "options", Drop;
+    /// A request of a stranger over the limits on size and headers, where the policy sets any.
+    Oversize = 22, "oversize", Drop;
     /// A stranger over the limit of its method class.
     RateMethod = 26, "rate_method", Drop;
     /// A stranger over the limit of its source address.
     RateSource = 28, "rate_source", Drop;
+    /// A stranger over the limit of its network.
+    RateSubnet = 30, "rate_subnet", Drop;
+    /// A stranger that sends from too many ports, where the policy sets a limit.
+    Fanout = 32, "fanout", Drop;
+    /// All strangers together are over their limit.
+    RateStrangers = 34, "rate_strangers", Drop;
     /// A stranger's packet that no rule objected to.
     Stranger = 40, "stranger", Pass;
     /// A stranger's packet that is no SIP message sipguard can read, within the limit of its source.
@@ -94,6 +110,25 @@ rules! {
 }
 
 impl Rule {
+    /// [`Self::bit`]s of all rules that drop.
+    pub const DROPS: u64 = {
+        let mut bits = 0;
+        let mut i = 0;
+        while i < Self::ALL.len() {
+            if matches!(Self::ALL[i].verdict(), Verdict::Drop) {
+                bits |= Self::ALL[i].bit();
+            }
+            i += 1;
+        }
+        bits
+    };
+
+    /// The rule's bit in the masks of a policy.
+    #[must_use]
+    pub const fn bit(self) -> u64 {
+        1 << self as u32
+    }
+
     /// The rule's slot in the counter maps.
     #[must_use]
     pub const fn number(self) -> u32 {

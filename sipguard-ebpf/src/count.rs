@@ -1,10 +1,13 @@
 //! Counting: every packet under exactly one rule.
 
 use sipguard_common::{
-    abi::{Count, Counters, INTERFACE_SLOTS, Judged},
+    abi::{Count, Counters, INTERFACE_SLOTS, Judged, Policy},
+    automaton::MAX_SIGNATURES,
     decide::Judgement,
     method::METHOD_SLOTS,
-    rule::Verdict,
+    opaque,
+    rule::{RULE_SLOTS, Rule},
+    scan,
 };
 
 use crate::maps;
@@ -27,38 +30,100 @@ fn slot(ifindex: u32) -> u32 {
     0
 }
 
-/// Counts one frame of `bytes` bytes.
-#[inline(always)]
-pub(crate) fn count(ifindex: u32, bytes: u32, judgement: &Judgement) {
-    if maps::is_test() {
-        let Judgement { rule, method, signature } = *judgement;
-        let _ = maps::JUDGED.set(0, Judged { rule: rule.number(), method, signature, pad: 0 }, 0);
-    }
-    let Some(counters) = maps::COUNTERS.get_ptr_mut(slot(ifindex)) else {
-        return;
+/// Counts one frame of `bytes` bytes. A subprogram: each of its ways would
+/// otherwise be walked for each way there.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn count_frame(ifindex: u32, bytes: u32, judged: u32) -> u32 {
+    let (Some(scratch), Some(counters)) =
+        (maps::SCRATCH.get_ptr(0), maps::COUNTERS.get_ptr_mut(slot(ifindex)))
+    else {
+        return 0;
     };
-    // SAFETY: this CPU's own value; rules are numbered below their slots and
-    // the method is compared.
+    let judgement = Judgement::decode(judged);
+    let Judgement { rule, method } = judgement;
+    // SAFETY: this CPU's own values; what indexes them is compared.
     unsafe {
-        let count = (&raw mut (*counters).rules).cast::<Count>().add(judgement.rule as usize);
+        let (signature, would) = scan::found(scratch);
+        if maps::is_test() {
+            let _ = maps::JUDGED.set(0, Judged { rule, method, signature, pad: 0, would }, 0);
+        }
+        add((&raw mut (*counters).rules).cast(), u64::from(rule), bytes);
+        by_method(counters, method, judgement.is_drop());
+        if would != 0 {
+            would_drop(counters, would, bytes);
+        }
+    }
+    0
+}
+
+/// As the subprogram says.
+#[inline(always)]
+pub(crate) fn count(ifindex: u32, bytes: u32, judgement: Judgement) {
+    count_frame(ifindex, bytes, judgement.encode());
+}
+
+#[inline(always)]
+unsafe fn add(counts: *mut Count, rule: u64, bytes: u32) {
+    let rule = opaque(rule) as usize;
+    if rule >= RULE_SLOTS {
+        return;
+    }
+    // SAFETY: compared above.
+    unsafe {
+        let count = counts.add(rule);
         (*count).packets += 1;
         (*count).bytes += u64::from(bytes);
-        by_method(counters, judgement);
+    }
+}
+
+/// One pass over the rules that can drop, which are known here.
+#[inline(always)]
+unsafe fn would_drop(counters: *mut Counters, would: u64, bytes: u32) {
+    let mut i = 0;
+    while i < Rule::ALL.len() {
+        let rule = Rule::ALL[i];
+        i += 1;
+        if Rule::DROPS & rule.bit() != 0 && would & rule.bit() != 0 {
+            // SAFETY: as the caller promises.
+            unsafe {
+                let count = (&raw mut (*counters).would).cast::<Count>().add(rule as usize);
+                (*count).packets += 1;
+                (*count).bytes += u64::from(bytes);
+            }
+        }
     }
 }
 
 #[inline(always)]
-unsafe fn by_method(counters: *mut Counters, judgement: &Judgement) {
-    let method = sipguard_common::opaque(u64::from(judgement.method)) as usize;
+unsafe fn by_method(counters: *mut Counters, method: u32, drops: bool) {
+    let method = opaque(u64::from(method)) as usize;
     if method == 0 || method >= METHOD_SLOTS {
         return;
     }
     // SAFETY: compared above.
     unsafe {
-        let slots = match judgement.rule.verdict() {
-            Verdict::Pass => &raw mut (*counters).passed,
-            Verdict::Drop => &raw mut (*counters).dropped,
-        };
+        let slots = if drops { &raw mut (*counters).dropped } else { &raw mut (*counters).passed };
         *slots.cast::<u64>().add(method) += 1;
+    }
+}
+
+/// The slot of a signature by index plus one, which is not 0.
+#[inline(always)]
+pub(crate) fn signature_slot(policy: &Policy, signature: u32) -> u32 {
+    let index = opaque(u64::from(signature - 1)) as usize;
+    if index >= MAX_SIGNATURES {
+        return 0;
+    }
+    // SAFETY: compared above.
+    u32::from(unsafe { *policy.signature_slots.get_unchecked(index) })
+}
+
+/// Counts a packet that matched a signature.
+#[inline(always)]
+pub(crate) fn signature_hit(slot: u32) {
+    if let Some(hits) = maps::SIGNATURE_HITS.get_ptr_mut(slot) {
+        // SAFETY: this CPU's own value.
+        unsafe { *hits += 1 };
     }
 }

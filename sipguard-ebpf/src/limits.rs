@@ -1,11 +1,14 @@
-//! Spending tokens of a stranger's buckets, exactly, on several CPUs.
+//! Spending tokens of buckets, exactly, on several CPUs.
 
+use aya_ebpf::btf_maps::LruHashMap;
 use sipguard_common::{
-    abi::{Address, Policy, Source},
+    abi::{Address, CPS_CLASSES, PORT_WORDS, Policy, Ports, Source},
+    admission::{self, Buckets},
     bucket::{Limit, Step, step},
-    decide::Admission,
     method::{BUCKETS, Class},
     opaque,
+    rule::Rule,
+    scan::{self, Scratch},
 };
 
 use crate::{clock, maps};
@@ -44,7 +47,7 @@ unsafe fn compare_and_swap(word: *mut u64, old: u64, new: u64) -> u64 {
 
 /// One packet at `now` meets one bucket. True while within the limit.
 #[inline(always)]
-unsafe fn spend(word: *mut u64, now: u64, limit: Limit) -> bool {
+pub(crate) unsafe fn spend(word: *mut u64, now: u64, limit: Limit) -> bool {
     if limit.interval_ns == 0 {
         return true;
     }
@@ -67,75 +70,171 @@ unsafe fn spend(word: *mut u64, now: u64, limit: Limit) -> bool {
     false
 }
 
-const TOTAL: u32 = Class::Total as u32;
-
-/// Lies in read-only data: on the stack LLVM would clear it byte by byte.
+/// Lie in read-only data: on the stack LLVM would clear them byte by byte.
 static NEW_SOURCE: Source = Source::NEW;
+static NEW_PORTS: Ports = Ports::NEW;
+static NEW_SUBNET: u64 = 0;
 
-/// The buckets of a source; a new source gets new ones.
+/// The value of a key; a new key gets a new one.
 #[inline(always)]
-fn buckets(source: &Address) -> Option<*mut Source> {
-    if let Some(state) = maps::STRANGERS.get_ptr_mut(source) {
-        return Some(state);
+fn value<V, const N: usize, const F: usize>(
+    map: &LruHashMap<Address, V, N, F>,
+    key: &Address,
+    fresh: &V,
+) -> Option<*mut V> {
+    if let Some(value) = map.get_ptr_mut(key) {
+        return Some(value);
     }
     // Fails where another CPU was first: then its entry is there.
-    let fresh: &Source = &NEW_SOURCE;
-    let _ = maps::STRANGERS.insert(source, fresh, BPF_NOEXIST);
-    maps::STRANGERS.get_ptr_mut(source)
+    let _ = map.insert(key, fresh, BPF_NOEXIST);
+    map.get_ptr_mut(key)
 }
 
-/// Counts the packet in the scratch memory against its class and, where
-/// `total` is not 0, against all requests of its source together. Gives an
-/// [`Admission`] by number. A subprogram: the verifier walks it once and not
-/// once for each way to it.
+/// The maps behind the limits, for one packet. What cannot be counted passes.
+/// Values stay mapped while the program runs: if an LRU map gives one to
+/// another key meanwhile, one token is spent from a wrong bucket, which is
+/// cheaper than any lock.
+struct Maps {
+    policy: *const Policy,
+    scratch: *mut Scratch,
+    now: u64,
+}
+
+impl Maps {
+    /// The source of the packet as the buckets know it.
+    #[inline(always)]
+    fn source(&self) -> Address {
+        // SAFETY: both pointers come from map lookups.
+        unsafe { (*self.scratch).packet.source.source((*self.policy).source_mask) }
+    }
+}
+
+impl Buckets for Maps {
+    #[inline(always)]
+    fn has_budget(&mut self, budget: u32, limit: Limit) -> bool {
+        if limit.interval_ns == 0 {
+            return true;
+        }
+        maps::BUDGETS.get(budget).is_none_or(|tat_ns| {
+            // SAFETY: a word of a map value that other CPUs write whole.
+            let tat_ns = unsafe { (&raw const *tat_ns).read_volatile() };
+            !matches!(step(tat_ns, self.now, limit), Step::Over)
+        })
+    }
+
+    #[inline(always)]
+    fn budget(&mut self, budget: u32, limit: Limit) -> bool {
+        match maps::BUDGETS.get_ptr_mut(budget) {
+            // SAFETY: a map value.
+            Some(tat_ns) => unsafe { spend(tat_ns, self.now, limit) },
+            None => true,
+        }
+    }
+
+    #[inline(always)]
+    fn source(&mut self, class: u32, limit: Limit) -> bool {
+        let class = opaque(u64::from(class)) as usize;
+        if limit.interval_ns == 0 || class >= BUCKETS {
+            return true;
+        }
+        match value(&maps::STRANGERS, &Maps::source(self), &NEW_SOURCE) {
+            // SAFETY: a map value; the class was compared.
+            Some(state) => unsafe {
+                spend((&raw mut (*state).tat_ns).cast::<u64>().add(class), self.now, limit)
+            },
+            None => true,
+        }
+    }
+
+    #[inline(always)]
+    fn subnet(&mut self, limit: Limit) -> bool {
+        if limit.interval_ns == 0 {
+            return true;
+        }
+        // SAFETY: both pointers come from map lookups.
+        let subnet = unsafe {
+            let policy = self.policy;
+            let source = (*self.scratch).packet.source;
+            source.subnet((*policy).subnet_mask, (*policy).subnet_mask_v4)
+        };
+        match value(&maps::SUBNETS, &subnet, &NEW_SUBNET) {
+            // SAFETY: a map value.
+            Some(tat_ns) => unsafe { spend(tat_ns, self.now, limit) },
+            None => true,
+        }
+    }
+
+    /// Two CPUs may both set a bit and count it twice, or both renew the
+    /// window: a port more or less, until the window ends.
+    #[inline(always)]
+    fn port(&mut self, max: u32, window_ns: u64) -> bool {
+        let Some(ports) = value(&maps::PORTS, &Maps::source(self), &NEW_PORTS) else {
+            return true;
+        };
+        // SAFETY: a map value; the index is masked.
+        unsafe {
+            if self.now.wrapping_sub((*ports).since_ns) >= window_ns {
+                *ports = NEW_PORTS;
+                (*ports).since_ns = self.now;
+            }
+            let bit = Ports::bit((*self.scratch).packet.source_port);
+            let word = (opaque(u64::from(bit >> 6)) & (PORT_WORDS as u64 - 1)) as usize;
+            let word = (&raw mut (*ports).bits).cast::<u64>().add(word);
+            if *word >> (bit & 63) & 1 == 1 {
+                return true;
+            }
+            if (*ports).count >= u64::from(max) {
+                return false;
+            }
+            *word |= 1 << (bit & 63);
+            (*ports).count += 1;
+        }
+        true
+    }
+
+    #[inline(always)]
+    fn would(&mut self, rule: Rule) {
+        // SAFETY: this CPU's own memory.
+        unsafe { scan::would(self.scratch, rule) }
+    }
+}
+
+/// The limit that drops the packet in the scratch memory: the number of a rule,
+/// or 0. A subprogram: the verifier walks it once and not once for each way to
+/// it.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn admit(policy: *const Policy, class: u32, total: u32) -> u32 {
-    let within = Admission::Within as u32;
-    let Some(scratch) = maps::SCRATCH.get(0) else {
-        return within;
+extern "C" fn admit(policy: *const Policy, class: u32) -> u32 {
+    let Some(scratch) = maps::SCRATCH.get_ptr_mut(0) else {
+        return 0;
     };
-    if policy.is_null() {
-        return within;
+    let class = opaque(u64::from(class)) as u32;
+    if policy.is_null() || class as usize >= BUCKETS {
+        return 0;
     }
-    let class = opaque(u64::from(class)) as usize;
-    if class >= BUCKETS {
-        return within;
-    }
+    let mut maps = Maps { policy, scratch, now: clock::now() };
     // SAFETY: the policy comes from a map lookup and is not null; the class
-    // was compared. The buckets stay mapped while the program runs: if the LRU
-    // gives them to another source meanwhile, one token is spent from a wrong
-    // bucket, which is cheaper than any lock.
-    unsafe {
-        let limits = (&raw const (*policy).limits).cast::<Limit>();
-        let of_class = *limits.add(class);
-        let of_total = if total == 0 { Limit::UNLIMITED } else { *limits.add(TOTAL as usize) };
-        if of_class.interval_ns == 0 && of_total.interval_ns == 0 {
-            return within;
-        }
-        let source = scratch.packet.source.source((*policy).source_mask);
-        let Some(state) = buckets(&source) else {
-            // What cannot be counted passes.
-            return within;
-        };
-        let now = clock::now();
-        let tats = (&raw mut (*state).tat_ns).cast::<u64>();
-        if !spend(tats.add(class), now, of_class) {
-            return Admission::OverMethod as u32;
-        }
-        if !spend(tats.add(TOTAL as usize), now, of_total) {
-            return Admission::OverSource as u32;
-        }
-    }
-    within
+    // was compared.
+    unsafe { admission::admit(&mut maps, policy, class) }
 }
 
 /// As the subprogram says.
 #[inline(always)]
-pub(crate) fn spend_for(policy: &Policy, class: Class, total: bool) -> Admission {
-    match admit(policy, class as u32, u32::from(total)) {
-        1 => Admission::OverMethod,
-        2 => Admission::OverSource,
-        _ => Admission::Within,
+pub(crate) fn admitted(policy: &Policy, class: Class) -> u32 {
+    admit(policy, class as u32)
+}
+
+/// Spends a token of the calls per second of the trusted peer in the scratch
+/// memory; true where there was none.
+#[inline(always)]
+pub(crate) fn over_cps(policy: &Policy, class: u32, peer: u32) -> bool {
+    let class = opaque(u64::from(class)) as usize;
+    if class >= CPS_CLASSES {
+        return false;
     }
+    let Some(tat_ns) = maps::PEERS.get_ptr_mut(peer) else {
+        return false;
+    };
+    // SAFETY: the class was compared, the word is a map value.
+    unsafe { !spend(tat_ns, clock::now(), *policy.cps.get_unchecked(class)) }
 }

@@ -1,9 +1,10 @@
-//! Who is listed: trusted, blocked, and which destinations are protected.
+//! Who is listed: trusted, blocked, banned, and which destinations are protected.
 
 use aya_ebpf::btf_maps::{HashMap, LpmTrie, lpm_trie::Key};
 use sipguard_common::{
-    abi::{Address, LIST_KEY_HEAD_BITS, ListEntry, ListKey, ListSizes},
+    abi::{Address, LIST_KEY_HEAD_BITS, ListEntry, ListKey, ListSizes, Policy, cps},
     decide::Listed,
+    networks, opaque,
 };
 
 use crate::{clock, maps};
@@ -16,14 +17,15 @@ fn holds(entry: &ListEntry) -> bool {
     entry.expires_ns == 0 || clock::now() < entry.expires_ns
 }
 
+/// The entry of this very key, where it holds.
 #[inline(always)]
 fn exact<const N: usize, const F: usize>(
-    map: &HashMap<ListKey, ListEntry, N, F>,
+    map: &'static HashMap<ListKey, ListEntry, N, F>,
     key: &ListKey,
-) -> bool {
+) -> Option<&'static ListEntry> {
     // SAFETY: only user space writes these maps, an entry at a time; without
     // preallocation a removed one is freed after the grace period.
-    unsafe { map.get(key) }.is_some_and(holds)
+    unsafe { map.get(key) }.filter(|entry| holds(entry))
 }
 
 /// A trie's key, of which the address lies on an 8-byte boundary of the stack.
@@ -54,66 +56,129 @@ impl TrieKey {
 /// second or so, hence more than a few never pile up over one address.
 const MAX_EXPIRED: u32 = 4;
 
-/// Whether a prefix of the key holds. A longer one that has expired does not
-/// hide a shorter one.
+/// The longest prefix of the key that holds. A longer one that has expired does
+/// not hide a shorter one.
 #[inline(always)]
 fn prefix<const N: usize, const F: usize>(
-    map: &LpmTrie<ListKey, ListEntry, N, F>,
+    map: &'static LpmTrie<ListKey, ListEntry, N, F>,
     key: &ListKey,
-) -> bool {
+) -> Option<&'static ListEntry> {
     let mut bits = FULL;
     for _ in 0..MAX_EXPIRED {
-        let Some(entry) = map.get(TrieKey { pad: 0, bits, key: *key }.as_key()) else {
-            return false;
-        };
+        let entry = map.get(TrieKey { pad: 0, bits, key: *key }.as_key())?;
         if holds(entry) {
-            return true;
+            return Some(entry);
         }
-        bits = entry.bits.saturating_sub(1);
+        bits = u32::from(entry.bits).saturating_sub(1);
     }
-    false
+    None
+}
+
+/// The trusted entry that counts: the first of an address, an address with the
+/// port, a network and a network with the port.
+#[inline(always)]
+fn trusted(sizes: &ListSizes, source: Address, port: [u8; 2]) -> Option<&'static ListEntry> {
+    let any = ListKey::new(source, ANY_PORT);
+    let with_port = ListKey::new(source, port);
+    if sizes.trusted_exact != 0
+        && let Some(entry) = exact(&maps::TRUSTED, &any)
+    {
+        return Some(entry);
+    }
+    if sizes.trusted_exact_port != 0
+        && let Some(entry) = exact(&maps::TRUSTED, &with_port)
+    {
+        return Some(entry);
+    }
+    if sizes.trusted_prefix != 0
+        && let Some(entry) = prefix(&maps::TRUSTED_PREFIX, &any)
+    {
+        return Some(entry);
+    }
+    if sizes.trusted_prefix_port != 0 {
+        return prefix(&maps::TRUSTED_PREFIX, &with_port);
+    }
+    None
 }
 
 #[inline(always)]
-fn is_trusted(sizes: &ListSizes, any: &ListKey, with_port: &ListKey) -> bool {
-    (sizes.trusted_exact != 0 && exact(&maps::TRUSTED, any))
-        || (sizes.trusted_exact_port != 0 && exact(&maps::TRUSTED, with_port))
-        || (sizes.trusted_prefix != 0 && prefix(&maps::TRUSTED_PREFIX, any))
-        || (sizes.trusted_prefix_port != 0 && prefix(&maps::TRUSTED_PREFIX, with_port))
+fn is_blocked(sizes: &ListSizes, source: Address) -> bool {
+    let any = ListKey::new(source, ANY_PORT);
+    (sizes.blocked_exact != 0 && exact(&maps::BLOCKED, &any).is_some())
+        || (sizes.blocked_prefix != 0 && prefix(&maps::BLOCKED_PREFIX, &any).is_some())
+}
+
+/// What the index of the lists says about a source.
+#[inline(always)]
+fn index(source: Address) -> u8 {
+    let slot = networks::slot(source);
+    let Some(chunk) = maps::NETWORKS.get_ptr(slot / networks::CHUNK as u32) else {
+        // Never so; and if it were, the lists are the truth.
+        return networks::byte(networks::LOOK, networks::LOOK);
+    };
+    let at = opaque(u64::from(slot)) as usize & (networks::CHUNK - 1);
+    // SAFETY: a masked number lies within the value.
+    unsafe { chunk.cast::<u8>().add(at).read() }
 }
 
 #[inline(always)]
-fn is_blocked(sizes: &ListSizes, any: &ListKey) -> bool {
-    (sizes.blocked_exact != 0 && exact(&maps::BLOCKED, any))
-        || (sizes.blocked_prefix != 0 && prefix(&maps::BLOCKED_PREFIX, any))
+fn is_banned(policy: *const Policy, source: Address) -> bool {
+    if policy.is_null() || maps::BANS_MADE.get(0).is_none_or(|made| *made == 0) {
+        return false;
+    }
+    // SAFETY: the policy comes from a map look-up and is not null.
+    let source = source.source(unsafe { (*policy).source_mask });
+    // SAFETY: where the LRU gives the ban to another source meanwhile, one
+    // packet meets the end of that one's.
+    unsafe { maps::BANNED.get(source) }.is_some_and(|ban| clock::now() < ban.expires_ns)
 }
 
-/// Whether the lists name the source in the scratch memory. A subprogram: the
-/// verifier walks it once and not once for each way to it.
+/// Whether the lists name the source in the scratch memory; of a trusted one,
+/// its class and bucket are left there. A subprogram: the verifier walks it
+/// once and not once for each way to it.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn listed() -> u32 {
-    let (Some(scratch), Some(sizes)) = (maps::SCRATCH.get(0), maps::LIST_SIZES.get(0)) else {
+extern "C" fn listed(policy: *const Policy) -> u32 {
+    let (Some(scratch), Some(sizes)) = (maps::SCRATCH.get_ptr_mut(0), maps::LIST_SIZES.get(0))
+    else {
         return Listed::Nowhere as u32;
     };
-    let packet = &scratch.packet;
-    let any = ListKey::new(packet.source, ANY_PORT);
-    let with_port = ListKey::new(packet.source, packet.source_port);
-    if is_trusted(sizes, &any, &with_port) {
-        return Listed::Trusted as u32;
+    // SAFETY: this CPU's own memory, of which nothing else is borrowed here.
+    let scratch = unsafe { &mut *scratch };
+    let source = scratch.packet.source;
+    if sizes.entries != 0 {
+        let index = index(source);
+        let trust = networks::trusted(index);
+        if trust == networks::WHOLE {
+            scratch.class = u32::from(cps::NONE);
+            return Listed::Trusted as u32;
+        }
+        if trust != networks::NONE
+            && let Some(entry) = trusted(sizes, source, scratch.packet.source_port)
+        {
+            scratch.class = u32::from(entry.class);
+            scratch.peer = entry.peer;
+            return Listed::Trusted as u32;
+        }
+        let blocks = networks::blocked(index);
+        if blocks == networks::WHOLE || (blocks != networks::NONE && is_blocked(sizes, source)) {
+            return Listed::Blocked as u32;
+        }
     }
-    if is_blocked(sizes, &any) {
-        return Listed::Blocked as u32;
+    if is_banned(policy, source) {
+        return Listed::Banned as u32;
     }
     Listed::Nowhere as u32
 }
 
-/// What the lists say about the source in the scratch memory.
+/// What the lists say about the source in the scratch memory, under the policy
+/// that says what a source is.
 #[inline(always)]
-pub(crate) fn look_up() -> Listed {
-    match listed() {
+pub(crate) fn look_up(policy: &Policy) -> Listed {
+    match listed(policy) {
         1 => Listed::Trusted,
         2 => Listed::Blocked,
+        3 => Listed::Banned,
         _ => Listed::Nowhere,
     }
 }

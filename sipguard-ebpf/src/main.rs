@@ -5,43 +5,47 @@
 //! `cargo check` and clippy need no BPF toolchain.
 #![cfg_attr(target_arch = "bpf", no_std, no_main, feature(asm_experimental_arch))]
 
+mod bans;
 mod clock;
 mod count;
+mod events;
+mod evidence;
 mod limits;
 mod lists;
 mod maps;
 mod packet;
 mod payload;
+mod world;
 
 use aya_ebpf::{bindings::xdp_action, macros::xdp, programs::XdpContext};
 use aya_log_ebpf::debug;
 use sipguard_common::{
-    abi::Policy,
-    decide::{Admission, Judgement, Listed, World, decide},
-    frame::{Frame as _, Transport, parse},
-    method::Class,
-    rule::{Rule, Verdict},
-    scan::Scratch,
+    abi::{Policy, outcome},
+    decide::{Judgement, decide},
+    frame::{Frame as _, Packet, TCP, Transport, parse},
+    rule::Rule,
+    scan::{self, Scratch},
 };
 
-use crate::packet::Ingress;
+use crate::{events::Told, packet::Ingress, world::Kernel};
 
 /// Judges each frame that comes in.
 #[xdp(frags)]
 pub(crate) fn sipguard_ingress(context: XdpContext) -> u32 {
     let frame = Ingress::new(&context);
-    let judgement = judge(&frame).unwrap_or(Judgement::of(Rule::NotSip));
-    count::count(context.ingress_ifindex() as u32, frame.len(), &judgement);
-    match judgement.rule.verdict() {
-        Verdict::Pass => xdp_action::XDP_PASS,
-        Verdict::Drop => xdp_action::XDP_DROP,
-    }
+    let ifindex = context.ingress_ifindex() as u32;
+    judge(&frame, ifindex).unwrap_or_else(|| {
+        count::count(ifindex, frame.len(), Judgement::of(Rule::NotSip));
+        xdp_action::XDP_PASS
+    })
 }
 
 /// `None` where the packet is none of our business, or there is no policy yet.
 #[inline(always)]
-fn judge(frame: &Ingress<'_>) -> Option<Judgement> {
+fn judge(frame: &Ingress<'_>, ifindex: u32) -> Option<u32> {
     let scratch = maps::SCRATCH.get_ptr_mut(0)?;
+    // SAFETY: this CPU's own memory.
+    unsafe { scan::new_packet(scratch) };
     // SAFETY: this CPU's own memory, and nothing else points into it here.
     let packet = unsafe { &mut (*scratch).packet };
     let transport = parse(frame, packet)?;
@@ -50,55 +54,106 @@ fn judge(frame: &Ingress<'_>) -> Option<Judgement> {
         return None;
     };
     // A later fragment has no port of its own.
-    if transport != Transport::LaterFragment && !is_protected_port(policy, packet.destination_port)
-    {
+    if transport != Transport::LaterFragment && !is_protected_port(policy, packet) {
         return None;
     }
     if policy.protected != 0 && !lists::is_protected(packet.destination, policy.protected) {
         return None;
     }
-    let mut kernel = Kernel { frame, policy, scratch };
-    Some(decide(&mut kernel, transport, policy.posture, policy.options))
+    let judgement = decide(&mut Kernel { frame, policy, scratch }, transport);
+    Some(conclude(frame, ifindex, policy, scratch, judgement))
 }
 
 #[inline(always)]
-fn is_protected_port(policy: &Policy, port: [u8; 2]) -> bool {
-    let port = u16::from_be_bytes(port);
+fn is_protected_port(policy: &Policy, packet: &Packet) -> bool {
+    let port = u16::from_be_bytes(packet.destination_port);
+    is_in(&policy.ports, port)
+        || (packet.protocol == u32::from(TCP) && is_in(&policy.tls_ports, port))
+}
+
+/// Whether a port's bit is set.
+#[inline(always)]
+fn is_in(ports: &[u64; 1024], port: u16) -> bool {
     // SAFETY: 1,024 words of 64 bits hold every port.
-    let word = unsafe { *policy.ports.get_unchecked(usize::from(port >> 6)) };
+    let word = unsafe { *ports.get_unchecked(usize::from(port >> 6)) };
     word >> (port & 63) & 1 == 1
 }
 
-/// The state and bytes behind a decision.
-struct Kernel<'a> {
-    frame: &'a Ingress<'a>,
-    policy: &'a Policy,
+/// Counts and tells what was judged, and gives what becomes of the frame.
+#[inline(always)]
+fn conclude(
+    frame: &Ingress<'_>,
+    ifindex: u32,
+    policy: &Policy,
     scratch: *mut Scratch,
+    judgement: Judgement,
+) -> u32 {
+    // SAFETY: this CPU's own memory.
+    let (signature, would) = unsafe { scan::found(scratch) };
+    count::count(ifindex, frame.len(), judgement);
+    let is_drop = judgement.is_drop();
+    if !is_drop && would == 0 {
+        return xdp_action::XDP_PASS;
+    }
+    // The signature's slot plus one, or 0.
+    let mut slot = 0;
+    if signature != 0 && (1 << (judgement.rule & 63) | would) & Rule::Signature.bit() != 0 {
+        slot = count::signature_slot(policy, signature) + 1;
+        count::signature_hit(slot - 1);
+    }
+    let (rule, outcome, action) = if !is_drop {
+        (lowest(would), outcome::WOULD_DROP, xdp_action::XDP_PASS)
+    } else if closes(judgement.rule) && close(frame, policy, scratch, judgement.rule, slot) {
+        (judgement.rule, outcome::RESET, xdp_action::XDP_PASS)
+    } else {
+        (judgement.rule, outcome::DROPPED, xdp_action::XDP_DROP)
+    };
+    let told = Told { rule, method: judgement.method, outcome, slot };
+    events::tell(frame, ifindex, policy, scratch, &told);
+    action
 }
 
-impl World for Kernel<'_> {
-    #[inline(always)]
-    fn listed(&mut self) -> Listed {
-        lists::look_up()
-    }
+/// Whether a rule looked at what was said, and not at how often: a TCP segment
+/// would be sent again and again, for ever in vain.
+#[inline(always)]
+const fn closes(rule: u32) -> bool {
+    (Rule::Signature.bit() | Rule::Options.bit() | Rule::Oversize.bit()) >> (rule & 63) & 1 == 1
+}
 
-    #[inline(always)]
-    fn content(&mut self) -> u32 {
-        if self.frame.copy_payload(self.scratch).is_none() {
-            debug!(self.frame.context(), "a payload that could not be copied counts as empty");
+/// Closes the server's half of the connection of a TCP segment, and bans the
+/// source of a signature that provably is its source. False for datagrams.
+#[inline(always)]
+fn close(
+    frame: &Ingress<'_>,
+    policy: &Policy,
+    scratch: *mut Scratch,
+    rule: u32,
+    slot: u32,
+) -> bool {
+    // SAFETY: this CPU's own memory.
+    let packet = unsafe { &raw const (*scratch).packet };
+    // SAFETY: as above.
+    let (protocol, header) = unsafe { ((*packet).protocol, (*packet).transport()) };
+    if protocol != u32::from(TCP) {
+        return false;
+    }
+    if rule == Rule::Signature.number() && evidence::is_two_way(frame, packet) {
+        bans::ban(policy, packet, rule, slot);
+    }
+    frame.reset(header).is_some()
+}
+
+/// The number of the lowest bit that is set.
+#[inline(always)]
+const fn lowest(bits: u64) -> u32 {
+    let mut i = 0;
+    while i < Rule::ALL.len() {
+        if bits & Rule::ALL[i].bit() != 0 {
+            return Rule::ALL[i].number();
         }
-        payload::content(self.policy)
+        i += 1;
     }
-
-    #[inline(always)]
-    fn signature(&mut self) -> u32 {
-        payload::signature(self.policy)
-    }
-
-    #[inline(always)]
-    fn admit(&mut self, class: Class, total: bool) -> Admission {
-        limits::spend_for(self.policy, class, total)
-    }
+    0
 }
 
 /// What the kernel asks of programs that call its GPL-only helpers.

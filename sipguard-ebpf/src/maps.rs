@@ -2,14 +2,18 @@
 
 use aya_ebpf::{
     Global,
-    btf_maps::{Array, ArrayOfMaps, HashMap, LpmTrie, LruHashMap, PerCpuArray},
+    btf_maps::{Array, ArrayOfMaps, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf},
     macros::btf_map,
 };
 use sipguard_common::{
     abi::{
-        Address, Counters, INTERFACE_SLOTS, Interfaces, Judged, ListEntry, ListKey, ListSizes,
-        Policy, Source,
+        self, Address, BANS, Ban, Counters, Event, EventLimits, INTERFACE_SLOTS, Interfaces,
+        Judged, ListEntry, ListKey, ListSizes, MAX_BLOCKED, MAX_TRUSTED, PEERS as PEER_SLOTS,
+        Policy, Ports, Source,
     },
+    automaton::MAX_SIGNATURES,
+    method, networks,
+    rule::RULE_SLOTS,
     scan::Scratch,
 };
 
@@ -53,17 +57,30 @@ pub(crate) static COUNTERS: PerCpuArray<Counters, INTERFACE_SLOTS> = PerCpuArray
 #[btf_map]
 pub(crate) static LIST_SIZES: Array<ListSizes, 1> = Array::new();
 
+/// The index of the lists, see [`networks`].
 #[btf_map]
-pub(crate) static TRUSTED: HashMap<ListKey, ListEntry, 65_536, NO_PREALLOC> = HashMap::new();
+pub(crate) static NETWORKS: Array<networks::Chunk, { networks::CHUNKS }> = Array::new();
 
 #[btf_map]
-pub(crate) static TRUSTED_PREFIX: LpmTrie<ListKey, ListEntry, 65_536> = LpmTrie::new();
+pub(crate) static TRUSTED: HashMap<ListKey, ListEntry, MAX_TRUSTED, NO_PREALLOC> = HashMap::new();
 
 #[btf_map]
-pub(crate) static BLOCKED: HashMap<ListKey, ListEntry, 1_000_000, NO_PREALLOC> = HashMap::new();
+pub(crate) static TRUSTED_PREFIX: LpmTrie<ListKey, ListEntry, MAX_TRUSTED> = LpmTrie::new();
 
 #[btf_map]
-pub(crate) static BLOCKED_PREFIX: LpmTrie<ListKey, ListEntry, 1_000_000> = LpmTrie::new();
+pub(crate) static BLOCKED: HashMap<ListKey, ListEntry, MAX_BLOCKED, NO_PREALLOC> = HashMap::new();
+
+#[btf_map]
+pub(crate) static BLOCKED_PREFIX: LpmTrie<ListKey, ListEntry, MAX_BLOCKED> = LpmTrie::new();
+
+/// What sipguard blocked by itself, by source. Written only on evidence that
+/// cannot be spoofed: a flood of made-up addresses evicts nothing.
+#[btf_map]
+pub(crate) static BANNED: LruHashMap<Address, Ban, BANS> = LruHashMap::new();
+
+/// 1 from the first ban on: until then nobody looks for one.
+#[btf_map]
+pub(crate) static BANS_MADE: Array<u64, 1> = Array::new();
 
 #[btf_map]
 pub(crate) static PROTECTED: LpmTrie<ListKey, ListEntry, 65_536> = LpmTrie::new();
@@ -71,6 +88,41 @@ pub(crate) static PROTECTED: LpmTrie<ListKey, ListEntry, 65_536> = LpmTrie::new(
 /// Buckets of strangers. The oldest make room for new ones.
 #[btf_map]
 pub(crate) static STRANGERS: LruHashMap<Address, Source, 131_072> = LruHashMap::new();
+
+/// Buckets of strangers' networks.
+#[btf_map]
+pub(crate) static SUBNETS: LruHashMap<Address, u64, 65_536> = LruHashMap::new();
+
+/// Ports that strangers send from, where a limit is set on them.
+#[btf_map]
+pub(crate) static PORTS: LruHashMap<Address, Ports, 65_536> = LruHashMap::new();
+
+/// Buckets that all strangers share.
+#[btf_map]
+pub(crate) static BUDGETS: Array<u64, { method::BUDGETS }> = Array::new();
+
+/// Buckets of trusted peers with a class, by number of the peer.
+#[btf_map]
+pub(crate) static PEERS: Array<u64, PEER_SLOTS> = Array::new();
+
+/// Packets by slot of the signature that they matched.
+#[btf_map]
+pub(crate) static SIGNATURE_HITS: PerCpuArray<u64, MAX_SIGNATURES> = PerCpuArray::new();
+
+/// Events, for the daemon.
+#[btf_map]
+pub(crate) static EVENTS: RingBuf<Event, { 256 * 1024 }> = RingBuf::new();
+
+#[btf_map]
+pub(crate) static EVENT_LIMITS: PerCpuArray<EventLimits, 1> = PerCpuArray::new();
+
+/// Buckets of events by rule.
+#[btf_map]
+pub(crate) static EVENT_RULES: Array<u64, RULE_SLOTS> = Array::new();
+
+/// Buckets of events by a hash of the source.
+#[btf_map]
+pub(crate) static EVENT_SOURCES: Array<u64, { abi::EVENT_SOURCES as usize }> = Array::new();
 
 /// Working memory of the ingress program.
 #[btf_map]

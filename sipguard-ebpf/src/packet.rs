@@ -2,15 +2,20 @@
 
 use aya_ebpf::{
     EbpfContext as _,
-    helpers::generated::{bpf_xdp_get_buff_len, bpf_xdp_load_bytes},
+    helpers::generated::{bpf_xdp_get_buff_len, bpf_xdp_load_bytes, bpf_xdp_store_bytes},
     programs::XdpContext,
 };
 use sipguard_common::{
+    abi::EVENT_BYTES,
     frame::{Frame, Packet},
-    message::MIN_MESSAGE,
+    message::{MIN_MESSAGE, MIN_METHOD},
     opaque,
     scan::{self, PAYLOAD_MAX, Scratch},
 };
+
+/// The flags of TCP that a reset must not have, or need not: all but ECN's.
+const TCP_FLAGS: u32 = 0x3f;
+const TCP_RST: u32 = 0x04;
 
 /// A frame in the kernel. Headers are read in place; where a driver left them
 /// in a fragment of the frame, through the helper.
@@ -33,6 +38,12 @@ impl<'a> Ingress<'a> {
         self.context
     }
 
+    /// The context, for helpers that take it.
+    #[inline(always)]
+    pub(crate) fn raw(&self) -> *mut core::ffi::c_void {
+        self.context.as_ptr().cast()
+    }
+
     /// Copies the payload of the packet in the scratch memory there, and seals
     /// it. What cannot be read counts as empty, and gives `None`.
     #[inline(always)]
@@ -41,16 +52,20 @@ impl<'a> Ingress<'a> {
         unsafe {
             scan::begin(scratch);
             let Packet { payload, len, .. } = (*scratch).packet;
-            // What is shorter is a keepalive whatever it holds. The second check
-            // is one of its own, in 64 bits, for Linux 6.1: LLVM would make one
-            // comparison of the two, and that verifier learns no lower bound
-            // from it ("invalid zero-sized read").
+            // What is shorter is a keepalive, but for a bare method word, which
+            // ends in a letter: most keepalives end in a line feed.
+            if len < MIN_MESSAGE && !(len >= MIN_METHOD && self.ends_in_a_letter(payload + len)) {
+                return Some(());
+            }
+            // The second check is one of its own, in 64 bits, for Linux 6.1:
+            // LLVM would make one comparison of the two, and that verifier
+            // learns no lower bound from it ("invalid zero-sized read").
             let bounded = opaque(u64::from(if len > PAYLOAD_MAX { PAYLOAD_MAX } else { len }));
             if bounded > u64::from(PAYLOAD_MAX) {
                 return Some(());
             }
             let bounded = opaque(bounded);
-            if bounded < u64::from(MIN_MESSAGE) {
+            if bounded < u64::from(MIN_METHOD) {
                 return Some(());
             }
             let bytes = (&raw mut (*scratch).bytes).cast::<u8>();
@@ -62,6 +77,61 @@ impl<'a> Ingress<'a> {
 }
 
 impl Ingress<'_> {
+    /// Copies the first [`EVENT_BYTES`] of the `len` bytes at `offset`, or all
+    /// of them; gives how many.
+    #[inline(always)]
+    pub(crate) fn copy_start(&self, offset: u32, len: u32, into: *mut u8) -> u32 {
+        let max = EVENT_BYTES as u64;
+        let len = u64::from(len);
+        let len = opaque(if len > max { max } else { len });
+        // Two checks with a barrier between them, as in `copy_payload`.
+        if len > max {
+            return 0;
+        }
+        let len = opaque(len);
+        if len < 1 || self.gather(offset, into, len as u32).is_none() {
+            return 0;
+        }
+        len as u32
+    }
+
+    /// Turns a TCP segment of which the header starts at `offset` into a reset
+    /// at the same place of the stream, payload and all (RFC 9293 section
+    /// 3.5.3; RFC 1122 section 4.2.2.12 lets a reset carry text). The receiver
+    /// closes its half of the connection, if the place is where it stands.
+    #[inline(always)]
+    pub(crate) fn reset(&self, offset: u32) -> Option<()> {
+        let mut word = self.word(offset + 12)?;
+        let checksum = self.word(offset + 16)? >> 16;
+        let old = word >> 16;
+        let new = (old & !TCP_FLAGS) | TCP_RST;
+        word = (word & 0xffff) | new << 16;
+        // RFC 1624, equation 3. Where the network card is to fill the checksum
+        // in, nobody looks at it.
+        let mut sum = (!checksum & 0xffff) + (!old & 0xffff) + new;
+        sum = (sum & 0xffff) + (sum >> 16);
+        sum = (sum & 0xffff) + (sum >> 16);
+        let urgent = self.word(offset + 16)? & 0xffff;
+        self.put(offset + 12, word)?;
+        self.put(offset + 16, (!sum & 0xffff) << 16 | urgent)
+    }
+
+    /// Writes a word in network byte order.
+    #[inline(always)]
+    fn put(&self, offset: u32, word: u32) -> Option<()> {
+        let mut word = word.to_be();
+        // SAFETY: the helper checks the frame's bounds. Linux 5.18.
+        let result = unsafe {
+            bpf_xdp_store_bytes(
+                self.context.as_ptr().cast(),
+                offset,
+                (&raw mut word).cast(),
+                size_of::<u32>() as u32,
+            )
+        };
+        (result == 0).then_some(())
+    }
+
     /// Where `len` bytes at `offset` lie in the linear part of the frame.
     #[inline(always)]
     fn linear(&self, offset: u32, len: usize) -> Option<*const u8> {
@@ -70,6 +140,15 @@ impl Ingress<'_> {
         // verifier nothing.
         let end = opaque((start + len) as u64) as usize;
         (end <= self.context.data_end()).then_some(start as *const u8)
+    }
+
+    /// Whether the byte before `end` is a letter.
+    #[inline(always)]
+    fn ends_in_a_letter(&self, end: u32) -> bool {
+        // No payload starts within the first four bytes of a frame. The mask is
+        // for the verifier, which asks for a bound of each offset.
+        let offset = opaque(u64::from(end.wrapping_sub(4))) as u32 & 0x3fff;
+        (self.word(offset).unwrap_or(0) as u8).is_ascii_alphabetic()
     }
 
     /// The same bytes by the helper, which knows all parts of a frame.

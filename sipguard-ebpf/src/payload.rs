@@ -42,6 +42,11 @@ unsafe extern "C" fn lines(_: u64, context: *mut Loop) -> i64 {
     i64::from(unsafe { scan::scan_call((*context).scratch) })
 }
 
+unsafe extern "C" fn body(_: u64, context: *mut Loop) -> i64 {
+    // SAFETY: the context of `repeat`.
+    i64::from(unsafe { scan::body_call((*context).scratch) })
+}
+
 unsafe extern "C" fn values(_: u64, context: *mut Loop) -> i64 {
     // SAFETY: the context of `repeat`.
     i64::from(unsafe { scan::match_call((*context).scratch, (*context).table) })
@@ -81,11 +86,16 @@ extern "C" fn message_signature(policy: *const Policy) -> u32 {
     // SAFETY: both come from map lookups.
     unsafe {
         let table = &raw const (*policy).automaton;
+        scan::scan_begin(scratch, table);
         repeat(scan::SCAN_CALLS, lines, Loop { scratch, table });
+        scan::scan_end(scratch);
+        if scan::body_begin(scratch) {
+            repeat(scan::SCAN_CALLS, body, Loop { scratch, table });
+        }
         if scan::match_begin(scratch, table, 0) {
             repeat(scan::MATCH_CALLS, values, Loop { scratch, table });
         }
-        (&raw const (*scratch).signature).read_volatile()
+        scan::match_end(scratch, table)
     }
 }
 

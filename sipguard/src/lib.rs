@@ -5,4 +5,6 @@ pub mod cli;
 pub mod daemon;
 pub mod kernel;
 pub mod policy;
+pub mod replay;
 pub mod sanitise;
+pub mod ttl;

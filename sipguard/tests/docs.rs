@@ -8,7 +8,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use sipguard::{api::wire, cli, daemon, policy};
 use sipguard_common::{
-    abi::{INTERFACE_SLOTS, KEEPALIVES},
+    abi::{BANS, INTERFACE_SLOTS, KEEPALIVES},
     automaton::MAX_SIGNATURES,
     frame::MAX_EXTENSIONS,
     method::{Class, Method},
@@ -289,6 +289,7 @@ fn capacities_are_those_of_the_code() {
         ("protected destinations", policy::MAX_PROTECTED),
         ("configured keepalives", KEEPALIVES),
         ("enabled signatures", MAX_SIGNATURES),
+        ("bans", BANS),
         ("bytes of a UDP payload", PAYLOAD_MAX as usize),
         ("User-Agent headers", MAX_HITS as usize),
         ("IPv6 extension headers", MAX_EXTENSIONS as usize),
@@ -298,6 +299,19 @@ fn capacities_are_those_of_the_code() {
         let documented = row.map(|row| row[1].replace(',', ""));
         assert_eq!(documented, Some(number.to_string()), "{what}");
     }
+}
+
+#[test]
+fn classes_of_peers_are_those_of_the_code() {
+    let documented = table(&section("## Capacities"), "Class");
+    let classes: Vec<Vec<String>> = policy::CpsClass::ALL
+        .iter()
+        .map(|class| {
+            let (rate, burst) = (class.rate(), 2 * class.rate());
+            vec![format!("`{}`", class.name()), rate.to_string(), burst.to_string()]
+        })
+        .collect();
+    assert_eq!(documented, classes);
 }
 
 #[test]

@@ -10,6 +10,7 @@
 
 mod agents;
 mod evasions;
+mod fingerprints;
 mod forms;
 mod harmless;
 mod keepalives;
@@ -24,15 +25,16 @@ mod signatures;
 mod tcp;
 mod torture;
 
+use sipguard::kernel::Action;
 use sipguard_common::{
     abi::Address,
-    method::{Class, Method},
-    rule::Rule,
+    method::{Budget, Class, Method},
+    rule::{Rule, Verdict},
 };
 
 use crate::{layout, packet::Packet};
 
-pub use signatures::{DEFAULT_SIGNATURES, DefaultSignature, Match};
+pub use signatures::{DEFAULT_SIGNATURES, DefaultSignature, FINGERPRINTS, Match};
 
 /// Entries of the trusted list, in the form of trusted.toml.
 pub const TRUSTED: &[&str] = &[
@@ -58,6 +60,12 @@ pub const PROTECTED: &str = "203.0.113.1";
 /// The protected ports of [`Setup::TwoPorts`].
 pub const TWO_PORTS: [u16; 2] = [5060, 5070];
 
+/// The peer of [`Setup::OverCps`].
+pub const CAPPED: &str = "192.0.2.30";
+
+/// The settings of [`Setup::PortsExhausted`].
+pub const PORTS_LIMITED: &str = "[limits.ports]\nmax = 5\n";
+
 /// How policy or state differ from the base.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Setup {
@@ -77,9 +85,21 @@ pub enum Setup {
     TwoPorts,
     /// [`KEEPALIVE`] is configured.
     Keepalives,
+    /// This sipguard.toml.
+    Settings(&'static str),
+    /// [`CAPPED`] is trusted with the class `small`, and has called too often.
+    OverCps,
+    /// The source of the packet is banned.
+    Banned,
     /// The bucket of the packet's source ([`Case::source`]) for this class is
     /// over its limit; its other buckets are untouched.
     Exhausted(Class),
+    /// The bucket of the source's network is over its limit.
+    SubnetExhausted,
+    /// The source has sent from too many ports, under [`PORTS_LIMITED`].
+    PortsExhausted,
+    /// All strangers together are over this limit.
+    BudgetExhausted(Budget),
 }
 
 /// One packet and what must become of it.
@@ -96,17 +116,31 @@ pub struct Case {
     /// The method, where the packet is judged as a request of a known one;
     /// `None` stands for [`Method::Unknown`] in the counters.
     pub method: Option<Method>,
-    /// The text of the default signature that matches.
+    /// The name of the default signature that matches.
     pub signature: Option<&'static str>,
+    /// Rules in mode observe that would have dropped it.
+    pub would: &'static [Rule],
     /// The policy and state that the case needs.
     pub setup: Setup,
 }
 
 impl Case {
+    /// What becomes of the frame: a rule that drops for what was said closes
+    /// the connection of a TCP segment.
+    #[must_use]
+    pub fn action(&self) -> Action {
+        let is_tcp = layout::layout(&self.frame).is_some_and(|layout| layout.udp.is_none());
+        match (self.expect, self.expect.verdict()) {
+            (_, Verdict::Pass) => Action::Pass,
+            (Rule::Signature | Rule::Options | Rule::Oversize, _) if is_tcp => Action::Reset,
+            _ => Action::Drop,
+        }
+    }
+
     /// A packet that the base policy counts under `expect`.
     fn new(name: &'static str, id: &'static str, expect: Rule, frame: impl Into<Vec<u8>>) -> Self {
         let (method, signature, setup) = (None, None, Setup::Base);
-        Self { name, id, frame: frame.into(), expect, method, signature, setup }
+        Self { name, id, frame: frame.into(), expect, method, signature, would: &[], setup }
     }
 
     fn method(mut self, method: Method) -> Self {
@@ -114,8 +148,13 @@ impl Case {
         self
     }
 
-    fn signature(mut self, text: &'static str) -> Self {
-        self.signature = Some(text);
+    fn signature(mut self, name: &'static str) -> Self {
+        self.signature = Some(name);
+        self
+    }
+
+    fn would(mut self, rules: &'static [Rule]) -> Self {
+        self.would = rules;
         self
     }
 
@@ -146,6 +185,7 @@ pub fn corpus() -> Vec<Case> {
         agents::cases(),
         scanners::cases(),
         evasions::cases(),
+        fingerprints::cases(),
         options::cases(),
         limits::cases(),
         harmless::cases(),
@@ -176,7 +216,6 @@ mod tests {
     use std::collections::HashSet;
 
     use etherparse::SlicedPacket;
-    use sipguard_common::rule::Verdict;
 
     use super::*;
 
@@ -196,7 +235,7 @@ mod tests {
         let ids: HashSet<_> = corpus().iter().map(|case| case.id).collect();
         for id in [
             "L11", "L12", "L13", "L14", "L26", "L32", "L33", "D03", "D04", "D05", "D06", "D12",
-            "A01", "A02", "A08", "A09", "F01", "F02", "F12", "RFC4475",
+            "A01", "A02", "A07", "A08", "A09", "F01", "F05", "F02", "F12", "RFC4475",
         ] {
             assert!(ids.contains(id), "{id}");
         }
@@ -207,6 +246,14 @@ mod tests {
         let expected: HashSet<_> = corpus().iter().map(|case| case.expect).collect();
         for rule in Rule::ALL {
             assert!(expected.contains(rule), "{}", rule.name());
+        }
+    }
+
+    #[test]
+    fn every_fingerprint_is_expected_by_a_case() {
+        let expected: HashSet<_> = corpus().iter().filter_map(|case| case.signature).collect();
+        for name in FINGERPRINTS {
+            assert!(expected.contains(name), "{name}");
         }
     }
 
@@ -222,9 +269,10 @@ mod tests {
     fn signature_and_method_agree_with_the_rule() {
         for case in corpus() {
             assert_eq!(case.expect == Rule::Signature, case.signature.is_some(), "{}", case.name);
-            if let Some(text) = case.signature {
-                let known = DEFAULT_SIGNATURES.iter().any(|signature| signature.text == text);
-                assert!(known, "{}: {text} is no default signature", case.name);
+            if let Some(name) = case.signature {
+                let mut agents = DEFAULT_SIGNATURES.iter().map(|signature| signature.name);
+                let known = agents.any(|agent| agent == name) || FINGERPRINTS.contains(&name);
+                assert!(known, "{}: {name} is no default signature", case.name);
             }
             match case.expect {
                 Rule::Options => assert_eq!(case.method, Some(Method::Options), "{}", case.name),
@@ -234,9 +282,20 @@ mod tests {
                 | Rule::NotSip
                 | Rule::Trusted
                 | Rule::Blocked
+                | Rule::Banned
                 | Rule::Closed
+                | Rule::SynRate
+                | Rule::FragmentStranger
                 | Rule::Fragment => assert_eq!(case.method, None, "{}", case.name),
-                Rule::Signature | Rule::RateMethod | Rule::RateSource | Rule::Stranger => {}
+                Rule::TrustedCps => assert_eq!(case.method, Some(Method::Invite), "{}", case.name),
+                Rule::Signature
+                | Rule::Oversize
+                | Rule::RateMethod
+                | Rule::RateSource
+                | Rule::RateSubnet
+                | Rule::Fanout
+                | Rule::RateStrangers
+                | Rule::Stranger => {}
             }
             if let Setup::Exhausted(_) = case.setup {
                 assert!(case.source().is_some(), "{} has no source", case.name);

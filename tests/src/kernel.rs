@@ -1,5 +1,7 @@
 //! The kernel program under test, or a skip where it cannot be loaded.
 
+use std::env;
+
 use sipguard::kernel::{KernelError, TestKernel};
 
 /// The loaded program. Without the rights to load one, prints why the test is
@@ -25,4 +27,13 @@ pub fn or_skip<T>(loaded: Result<T, KernelError>) -> Option<T> {
         }
         Err(error) => panic!("the kernel program does not load: {error}"),
     }
+}
+
+/// How many packets a test that takes any number should take: `usual`, or what
+/// `SIPGUARD_TEST_PACKETS` says, where that is less. For machines that are
+/// slow, as software emulation is.
+#[must_use]
+pub fn packets(usual: usize) -> usize {
+    let most = env::var("SIPGUARD_TEST_PACKETS").ok().and_then(|text| text.parse().ok());
+    most.map_or(usual, |most: usize| most.min(usual))
 }

@@ -13,9 +13,9 @@ pub mod layout;
 pub mod mutate;
 pub mod packet;
 pub mod plans;
+pub mod random;
 pub mod rig;
 pub mod sip;
 pub mod twin;
 
 mod checksum;
-mod random;

@@ -44,10 +44,16 @@ pub fn plan_of(settings: &str, trusted: &[&str], blocked: &[&str]) -> Plan {
 /// # Panics
 /// Where the files cannot be written.
 pub fn write_policy(dir: &Path, settings: &str, trusted: &[&str], blocked: &[&str]) {
-    let peer = match trusted {
+    let mut peer = match trusted {
         [] => String::new(),
         _ => format!("[[peer]]\nname = \"peers\"\naddress = {trusted:?}\n"),
     };
+    if trusted == corpus::TRUSTED {
+        let capped = corpus::CAPPED;
+        peer.push_str(&format!(
+            "[[peer]]\nname = \"capped\"\naddress = \"{capped}\"\nclass = \"small\"\n"
+        ));
+    }
     let block = match blocked {
         [] => String::new(),
         _ => format!("[[block]]\naddress = {blocked:?}\n"),
@@ -66,7 +72,14 @@ pub fn write_policy(dir: &Path, settings: &str, trusted: &[&str], blocked: &[&st
 
 fn settings(setup: Setup) -> String {
     match setup {
-        Setup::Base | Setup::Exhausted(_) => String::new(),
+        Setup::Base
+        | Setup::OverCps
+        | Setup::Banned
+        | Setup::Exhausted(_)
+        | Setup::SubnetExhausted
+        | Setup::BudgetExhausted(_) => String::new(),
+        Setup::Settings(settings) => settings.to_owned(),
+        Setup::PortsExhausted => corpus::PORTS_LIMITED.to_owned(),
         Setup::OptionsLimit => "[policy]\noptions = \"limit\"\n".to_owned(),
         Setup::OptionsPass => "[policy]\noptions = \"pass\"\n".to_owned(),
         Setup::Closed => "[policy]\nposture = \"closed\"\n".to_owned(),

@@ -3,14 +3,14 @@
 
 /// A deterministic source of numbers. Not for secrets.
 #[derive(Clone, Debug)]
-pub(crate) struct Random(u64);
+pub struct Random(u64);
 
 impl Random {
-    pub(crate) const fn new(seed: u64) -> Self {
+    pub const fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    pub(crate) const fn next(&mut self) -> u64 {
+    pub const fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -19,22 +19,22 @@ impl Random {
     }
 
     /// A number below `end`; 0 where `end` is 0.
-    pub(crate) const fn below(&mut self, end: usize) -> usize {
+    pub const fn below(&mut self, end: usize) -> usize {
         // The bias of the multiplication is below 2^-32 for every length here.
         ((self.next() >> 32).wrapping_mul(end as u64) >> 32) as usize
     }
 
-    pub(crate) const fn byte(&mut self) -> u8 {
+    pub const fn byte(&mut self) -> u8 {
         (self.next() >> 56) as u8
     }
 
     /// True once in `n` times.
-    pub(crate) const fn once_in(&mut self, n: usize) -> bool {
+    pub const fn once_in(&mut self, n: usize) -> bool {
         self.below(n) == 0
     }
 
     /// One of a list that is not empty.
-    pub(crate) fn pick<'a, T>(&mut self, list: &'a [T]) -> &'a T {
+    pub fn pick<'a, T>(&mut self, list: &'a [T]) -> &'a T {
         &list[self.below(list.len())]
     }
 }

@@ -12,6 +12,7 @@
 //! children, which the kernel kills when this process ends, however it ends.
 //! So nothing is left behind and the machine's own network is never touched.
 
+pub mod capture;
 pub mod foreign;
 pub mod lab;
 pub mod namespace;

@@ -78,11 +78,12 @@ fn generic_with_a_warning_where_the_driver_cannot() -> Result<()> {
     // The loopback's driver knows no XDP.
     let sipguard = Sipguard::start(&lab, &Policy::usual()?, &["--iface", "lo"])?;
     ensure!(sipguard.announcement().contains("lo (generic)"), "{}", sipguard.announcement());
-    let log = sipguard.log();
-    ensure!(
-        log.lines().any(|line| line.contains("WARN") && line.contains("no XDP support")),
-        "{log}"
-    );
+    // It comes by another pipe than the announcement.
+    wait::until("the warning", PATIENCE, || {
+        let log = sipguard.log();
+        let warns = |line: &str| line.contains("WARN") && line.contains("no XDP support");
+        Ok(log.lines().any(warns).then_some(()))
+    })?;
 
     let (here, there) = lab.server().enter(|| {
         let here = UdpSocket::bind(sip(Ipv4Addr::LOCALHOST.into()))?;

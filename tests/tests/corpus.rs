@@ -1,19 +1,22 @@
 //! The corpus, judged by the host twin and by the real kernel program.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, net::Ipv6Addr};
 
-use sipguard::policy::Plan;
+use sipguard::{
+    kernel::{Action, KernelError, TestKernel},
+    policy::Plan,
+};
 use sipguard_common::{
-    abi::Source,
-    decide::Judgement,
-    method::{BUCKETS, Method},
-    rule::{Rule, Verdict},
+    abi::{Ban, Ports, Source, cps},
+    bucket::Limit,
+    method::{BUDGETS, Budget, Method},
+    rule::Rule,
 };
 use tests::{
     corpus::{Case, Setup, corpus},
     kernel::load_or_skip,
     plans::plan,
-    twin::Twin,
+    twin::{Outcome, Twin},
 };
 
 /// The clock of all cases; any time but 0 would do.
@@ -24,7 +27,11 @@ fn by_policy() -> Vec<(Plan, Vec<Case>)> {
     let mut groups: HashMap<Setup, Vec<Case>> = HashMap::new();
     for case in corpus() {
         let policy = match case.setup {
-            Setup::Exhausted(_) => Setup::Base,
+            Setup::Exhausted(_)
+            | Setup::SubnetExhausted
+            | Setup::BudgetExhausted(_)
+            | Setup::Banned
+            | Setup::OverCps => Setup::Base,
             other => other,
         };
         groups.entry(policy).or_default().push(case);
@@ -32,28 +39,100 @@ fn by_policy() -> Vec<(Plan, Vec<Case>)> {
     groups.into_iter().map(|(setup, cases)| (plan(setup), cases)).collect()
 }
 
-/// The buckets that a case needs of its source.
-fn source_state(case: &Case, plan: &Plan) -> Source {
-    let mut state = Source { tat_ns: [0; BUCKETS] };
-    if let Setup::Exhausted(class) = case.setup {
-        let limit = plan.policy.limits[class as usize];
-        state.tat_ns[class as usize] = NOW_NS + limit.tolerance_ns + limit.interval_ns;
-    }
-    state
+/// A bucket that is over its limit.
+fn exhausted(limit: Limit) -> u64 {
+    NOW_NS + limit.tolerance_ns + limit.interval_ns
 }
 
-fn assert_case(case: &Case, plan: &Plan, judged: Judgement, passed: bool) {
+/// What is remembered before a case.
+struct Before {
+    source: Source,
+    subnet: u64,
+    ports: Ports,
+    budgets: [u64; BUDGETS],
+    peer: u64,
+    ban: Option<Ban>,
+}
+
+fn before(case: &Case, plan: &Plan) -> Before {
+    let policy = &plan.policy;
+    let mut before = Before {
+        source: Source::NEW,
+        subnet: 0,
+        ports: Ports::NEW,
+        budgets: [0; BUDGETS],
+        peer: 0,
+        ban: None,
+    };
+    match case.setup {
+        Setup::Exhausted(class) => {
+            before.source.tat_ns[class as usize] = exhausted(policy.limits[class as usize]);
+        }
+        Setup::SubnetExhausted => before.subnet = exhausted(policy.subnet),
+        Setup::PortsExhausted => {
+            before.ports.since_ns = NOW_NS;
+            before.ports.count = u64::from(policy.max_ports);
+        }
+        Setup::BudgetExhausted(budget) => {
+            before.budgets[budget as usize] = exhausted(policy.strangers[budget as usize]);
+        }
+        Setup::OverCps => before.peer = exhausted(policy.cps[usize::from(cps::SMALL)]),
+        Setup::Banned => {
+            let expires_ns = NOW_NS + 1;
+            before.ban = Some(Ban { expires_ns, since_ns: 0, rule: 0, signature: 0 });
+        }
+        _ => {}
+    }
+    before
+}
+
+fn prepare_twin(twin: &mut Twin<'_>, case: &Case, plan: &Plan) {
+    let before = before(case, plan);
+    if let Some(source) = case.source() {
+        twin.set_source(source, before.source);
+        twin.set_subnet(source, before.subnet);
+        twin.set_ports(source, before.ports);
+        if let Some(ban) = before.ban {
+            twin.ban(source, ban);
+        }
+    }
+    twin.set_peer(0, before.peer);
+    for budget in Budget::ALL {
+        twin.set_budget(budget, before.budgets[budget as usize]);
+    }
+}
+
+fn prepare_kernel(kernel: &mut TestKernel, case: &Case, plan: &Plan) -> Result<(), KernelError> {
+    let before = before(case, plan);
+    if let Some(source) = case.source() {
+        kernel.set_source(source, &plan.policy, before.source)?;
+        kernel.set_subnet(source, &plan.policy, before.subnet)?;
+        kernel.set_ports(source, &plan.policy, before.ports)?;
+        let ban = before.ban.unwrap_or_default();
+        kernel.ban(Ipv6Addr::from(source.octets()).to_canonical(), ban)?;
+    }
+    kernel.set_peer(0, before.peer)?;
+    Budget::ALL
+        .into_iter()
+        .try_for_each(|budget| kernel.set_budget(budget, before.budgets[budget as usize]))
+}
+
+fn assert_case(case: &Case, plan: &Plan, judged: Outcome, action: Option<Action>) {
     let name = case.name;
     assert_eq!(judged.rule, case.expect, "{name} ({})", case.id);
-    assert_eq!(passed, case.expect.verdict() == Verdict::Pass, "{name}");
+    if let Some(action) = action {
+        assert_eq!(action, case.action(), "{name}");
+    }
     if matches!(case.expect, Rule::Trusted | Rule::Blocked | Rule::NotSip) {
         return;
     }
     let method = case.method.unwrap_or(Method::Unknown);
     assert_eq!(judged.method, method as u32, "{name}: method");
     let signature = (judged.signature as usize).checked_sub(1);
-    let text = signature.map(|index| plan.signatures[index].text.as_str());
-    assert_eq!(text, case.signature, "{name}: signature");
+    let found = signature.map(|index| plan.signatures[index].name.as_str());
+    assert_eq!(found, case.signature, "{name}: signature");
+    let would: u64 = case.would.iter().map(|rule| rule.bit()).sum();
+    assert_eq!(judged.would, would, "{name}: would");
 }
 
 #[test]
@@ -62,11 +141,9 @@ fn the_host_twin_judges_the_corpus() {
         for case in &cases {
             let mut twin = Twin::new(&plan);
             twin.set_clock(NOW_NS);
-            if let Some(source) = case.source() {
-                twin.set_source(source, source_state(case, &plan));
-            }
+            prepare_twin(&mut twin, case, &plan);
             let judged = twin.run(&case.frame);
-            assert_case(case, &plan, judged, judged.rule.verdict() == Verdict::Pass);
+            assert_case(case, &plan, judged, None);
         }
     }
 }
@@ -78,18 +155,15 @@ fn the_kernel_program_judges_the_corpus() {
     for (plan, cases) in by_policy() {
         kernel.apply(&plan).expect("a policy");
         for case in &cases {
-            if let Some(source) = case.source() {
-                kernel
-                    .set_source(source, plan.policy.source_mask, source_state(case, &plan))
-                    .expect("the state of a source");
-            }
+            prepare_kernel(&mut kernel, case, &plan).expect("the state before");
             let verdict = kernel.run(&case.frame).expect("a run");
-            let judged = Judgement {
+            let judged = Outcome {
                 rule: verdict.rule,
                 method: verdict.method as u32,
                 signature: verdict.signature.map_or(0, |index| index as u32 + 1),
+                would: verdict.would,
             };
-            assert_case(case, &plan, judged, verdict.passed);
+            assert_case(case, &plan, judged, Some(verdict.action));
         }
     }
 }
@@ -104,10 +178,7 @@ fn every_packet_is_counted_under_exactly_one_rule() {
     let cases: Vec<Case> = corpus().into_iter().filter(|case| case.setup == Setup::Base).collect();
     let mut expected: HashMap<Rule, (u64, u64)> = HashMap::new();
     for case in &cases {
-        if let Some(source) = case.source() {
-            let state = source_state(case, &plan);
-            kernel.set_source(source, plan.policy.source_mask, state).expect("a source");
-        }
+        prepare_kernel(&mut kernel, case, &plan).expect("the state before");
         kernel.run(&case.frame).expect("a run");
         let count = expected.entry(case.expect).or_default();
         count.0 += 1;

@@ -1,16 +1,18 @@
 //! The kernel program against its host twin, over the corpus and generated
 //! packets: the same rule, method and signature for each.
 
-use sipguard_common::{decide::Judgement, method::Method, rule::Verdict};
+use sipguard::kernel::Action;
+use sipguard_common::{method::Method, rule::Verdict};
 use tests::{
     corpus::{Setup, corpus},
-    kernel::load_or_skip,
+    kernel::{load_or_skip, packets},
     mutate::mutations,
     plans::plan,
-    twin::Twin,
+    twin::{Outcome, Twin},
 };
 
-/// Generated packets. More in the long run of the fuzzers.
+/// Generated packets, unless [`tests::kernel::packets`] is told of fewer. More
+/// in the long run of the fuzzers.
 const GENERATED: usize = 400_000;
 
 /// The clock moves on by this much with each packet, so that buckets fill,
@@ -24,28 +26,31 @@ const MIN_FRAME: usize = 14;
 fn the_kernel_program_equals_its_host_twin() {
     let Some(mut kernel) = load_or_skip() else { return };
     let setups = [Setup::Base, Setup::OptionsLimit, Setup::TwoPorts, Setup::ProtectedAddress];
-    let mut generated = mutations(0x5151_5060, GENERATED);
+    let count = packets(GENERATED);
+    let mut generated = mutations(0x5151_5060, count);
     for setup in setups {
         let plan = plan(setup);
         kernel.forget_sources().expect("no sources");
         kernel.apply(&plan).expect("a policy");
         let mut twin = Twin::new(&plan);
         let corpus = corpus().into_iter().map(|case| case.frame);
-        let frames = corpus.chain(generated.by_ref().take(GENERATED / setups.len()));
+        let frames = corpus.chain(generated.by_ref().take(count / setups.len()));
         let frames = frames.filter(|frame| frame.len() >= MIN_FRAME);
         for (n, frame) in (1..).zip(frames) {
             let now = n * STEP_NS;
             kernel.set_clock(now).expect("a clock");
             twin.set_clock(now);
             let verdict = kernel.run(&frame).expect("a run");
-            let in_kernel = Judgement {
+            let in_kernel = Outcome {
                 rule: verdict.rule,
                 method: verdict.method as u32,
                 signature: verdict.signature.map_or(0, |index| index as u32 + 1),
+                would: verdict.would,
             };
             let on_host = twin.run(&frame);
             assert_eq!(in_kernel, on_host, "{setup:?}, packet {n}: {frame:02x?}");
-            assert_eq!(verdict.passed, on_host.rule.verdict() == Verdict::Pass);
+            let passes = on_host.rule.verdict() == Verdict::Pass;
+            assert_eq!(verdict.action == Action::Pass, passes);
             assert!((on_host.method as usize) < Method::ALL.len());
         }
     }

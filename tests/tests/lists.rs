@@ -1,13 +1,13 @@
 //! The lists and the policy in the kernel: what holds, what ends, and that a
 //! change never leaves a packet between two policies.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use sipguard::{
     kernel::TestKernel,
-    policy::{Plan, Target},
+    policy::{CpsClass, Peer, Plan, Target},
 };
-use sipguard_common::rule::Rule;
+use sipguard_common::{abi::Ban, rule::Rule};
 use tests::{
     kernel::load_or_skip,
     packet::Packet,
@@ -20,7 +20,8 @@ const HOUR: Option<Duration> = Some(Duration::from_secs(3600));
 
 fn options(source: &str) -> Vec<u8> {
     let payload = Message::request("OPTIONS", "sip:100@203.0.113.1").build();
-    Packet::udp(source, "203.0.113.1:5060").payload(payload).build()
+    let server = if source.starts_with('[') { "[2001:db8:2::1]:5060" } else { "203.0.113.1:5060" };
+    Packet::udp(source, server).payload(payload).build()
 }
 
 fn rule(kernel: &mut TestKernel, source: &str) -> Rule {
@@ -130,4 +131,206 @@ fn a_plan_that_does_not_fit_changes_nothing() {
     assert_eq!(rule(&mut kernel, "203.0.113.9:5060"), Rule::Blocked);
     assert_eq!(rule(&mut kernel, "10.0.0.7:5060"), Rule::Trusted);
     assert_eq!(rule(&mut kernel, "11.0.0.7:5060"), Rule::Options);
+}
+
+fn address(text: &str) -> IpAddr {
+    text.parse().expect("an address")
+}
+
+/// F01, F02: entries in one another, trust in blocks and blocks in trust, with
+/// ports, at both ends of each network.
+#[test]
+fn f01_f02_entries_within_entries() {
+    let Some(mut kernel) = load_or_skip() else { return };
+    let trusted = [
+        "10.0.0.0/8",
+        "100.64.7.0/24",
+        "100.64.8.128/25:5070",
+        "100.64.9.9",
+        "100.65.0.0/16:5070",
+        "2001:db8:7::/48",
+        "2001:db9:1::1",
+    ];
+    let blocked = [
+        "10.1.0.0/16",
+        "10.1.2.3",
+        "100.0.0.0/8",
+        "100.64.0.0/10",
+        "198.18.0.0/15",
+        "198.18.3.0/24",
+        "192.88.99.128/25",
+        "2001:db8::/32",
+        "2000::/12",
+    ];
+    kernel.apply(&plan(&trusted, &blocked)).expect("a policy");
+    for (source, expected) in [
+        ("10.0.0.0:5060", Rule::Trusted),
+        ("10.1.2.3:5060", Rule::Trusted),
+        ("10.255.255.255:5060", Rule::Trusted),
+        ("9.255.255.255:5060", Rule::Options),
+        ("11.0.0.0:5060", Rule::Options),
+        ("100.0.0.0:5060", Rule::Blocked),
+        ("100.64.6.255:5060", Rule::Blocked),
+        ("100.64.7.0:5060", Rule::Trusted),
+        ("100.64.7.255:5060", Rule::Trusted),
+        ("100.64.8.0:5060", Rule::Blocked),
+        ("100.64.8.127:5070", Rule::Blocked),
+        ("100.64.8.128:5070", Rule::Trusted),
+        ("100.64.8.128:5060", Rule::Blocked),
+        ("100.64.9.8:5060", Rule::Blocked),
+        ("100.64.9.9:5060", Rule::Trusted),
+        ("100.65.255.255:5070", Rule::Trusted),
+        ("100.65.255.255:5071", Rule::Blocked),
+        ("100.66.0.0:5070", Rule::Blocked),
+        ("101.0.0.0:5060", Rule::Options),
+        ("198.17.255.255:5060", Rule::Options),
+        ("198.18.3.255:5060", Rule::Blocked),
+        ("198.19.255.255:5060", Rule::Blocked),
+        ("198.20.0.0:5060", Rule::Options),
+        ("192.88.99.127:5060", Rule::Options),
+        ("192.88.99.128:5060", Rule::Blocked),
+        ("[2001:db8:6::1]:5060", Rule::Blocked),
+        ("[2001:db8:7::1]:5060", Rule::Trusted),
+        ("[2001:db9:1::1]:5060", Rule::Trusted),
+        ("[2001:db9:1::2]:5060", Rule::Blocked),
+        ("[2010:1::1]:5060", Rule::Options),
+    ] {
+        assert_eq!(rule(&mut kernel, source), expected, "{source}");
+    }
+    kernel.apply(&plan(&[], &[])).expect("a policy");
+    for source in ["10.1.2.3:5060", "100.64.7.0:5060", "198.18.3.1:5060", "[2001:db8::1]:5060"] {
+        assert_eq!(rule(&mut kernel, source), Rule::Options, "{source}, no lists any more");
+    }
+}
+
+/// A ban holds until its last nanosecond, for the source as the policy cuts
+/// it, and never for who is trusted.
+#[test]
+fn i6_a_ban_ends_by_itself() {
+    let Some(mut kernel) = load_or_skip() else { return };
+    kernel
+        .apply(&plan(&["192.0.2.0/24", "198.51.100.9:5060"], &["203.0.113.7"]))
+        .expect("a policy");
+    kernel.set_clock(S).expect("a clock");
+    assert_eq!(rule(&mut kernel, "198.51.100.7:5060"), Rule::Options);
+    let ban = Ban { expires_ns: 2 * S, since_ns: S, rule: 18, signature: 1 };
+    for banned in ["198.51.100.7", "198.51.100.9", "192.0.2.1", "203.0.113.7", "2001:db8:5::7"] {
+        kernel.ban(address(banned), ban).expect("a ban");
+    }
+    for (clock, expected) in [(S, Rule::Banned), (2 * S - 1, Rule::Banned), (2 * S, Rule::Options)]
+    {
+        kernel.set_clock(clock).expect("a clock");
+        assert_eq!(rule(&mut kernel, "198.51.100.7:5061"), expected, "at {clock} ns");
+        assert_eq!(rule(&mut kernel, "[2001:db8:5::ffff:1]:5061"), expected, "the same /64");
+        assert_eq!(rule(&mut kernel, "198.51.100.8:5061"), Rule::Options);
+        assert_eq!(rule(&mut kernel, "[2001:db8:5:1::7]:5061"), Rule::Options, "another /64");
+        assert_eq!(rule(&mut kernel, "192.0.2.1:5060"), Rule::Trusted);
+        assert_eq!(rule(&mut kernel, "198.51.100.9:5060"), Rule::Trusted);
+        assert_eq!(rule(&mut kernel, "198.51.100.9:5061"), expected);
+        assert_eq!(rule(&mut kernel, "203.0.113.7:5060"), Rule::Blocked);
+    }
+}
+
+/// A later fragment is judged by the ban of its source, as by a block.
+#[test]
+fn later_fragments_of_banned_sources_end() {
+    let Some(mut kernel) = load_or_skip() else { return };
+    kernel.apply(&plan(&[], &[])).expect("a policy");
+    let fragment = Packet::udp("198.51.100.7:5060", "203.0.113.1:5060")
+        .payload([b'x'; 400])
+        .fragment(200, 200)
+        .build();
+    assert_eq!(kernel.run(&fragment).expect("a run").rule, Rule::Fragment);
+    let ban = Ban { expires_ns: u64::MAX, ..Ban::default() };
+    kernel.ban(address("198.51.100.7"), ban).expect("a ban");
+    assert_eq!(kernel.run(&fragment).expect("a run").rule, Rule::Banned);
+}
+
+#[test]
+fn bans_are_listed_and_lifted() {
+    let Some(mut kernel) = load_or_skip() else { return };
+    kernel.apply(&plan(&[], &[])).expect("a policy");
+    let kernel = kernel.kernel();
+    let hour = Duration::from_secs(3600);
+    for banned in ["198.51.100.7", "198.51.100.200", "203.0.113.9", "2001:db8:5::7"] {
+        kernel.ban(address(banned), hour, Rule::Signature).expect("a ban");
+    }
+    kernel.ban(address("203.0.113.9"), Duration::ZERO, Rule::Signature).expect("a ban");
+    let mut bans = kernel.bans().expect("bans");
+    bans.sort_by_key(|ban| ban.source);
+    let sources: Vec<String> = bans.iter().map(|ban| ban.source.to_string()).collect();
+    assert_eq!(sources, ["198.51.100.7/32", "198.51.100.200/32", "2001:db8:5::/64"]);
+    for ban in &bans {
+        assert_eq!((ban.rule, ban.signature), (Rule::Signature, None));
+        let seconds = ban.expires.duration_since(ban.since).as_secs();
+        assert!((3599..=3601).contains(&seconds), "{ban:?}");
+    }
+    let mut lift = |net: &str| kernel.unban(net.parse().expect("a net")).expect("no ban");
+    assert_eq!(lift("198.51.100.8/32"), 0);
+    assert_eq!(lift("198.51.100.0/25"), 1);
+    assert_eq!(lift("2001:db8:5::ffff/128"), 1);
+    assert_eq!(lift("0.0.0.0/0"), 2, "one has ended, but is there");
+    assert!(kernel.bans().expect("bans").is_empty());
+}
+
+/// I8: whatever strangers send and however many they are, or seem to be, a ban
+/// stays: nothing that can be spoofed writes there.
+#[test]
+fn i8_a_million_strangers_evict_no_ban() {
+    let Some(mut kernel) = load_or_skip() else { return };
+    kernel.apply(&plan(&[], &[])).expect("a policy");
+    kernel.set_clock(S).expect("a clock");
+    let ban = Ban { expires_ns: u64::MAX, ..Ban::default() };
+    kernel.ban(address("198.51.100.7"), ban).expect("a ban");
+    let payload = Message::request("REGISTER", "sip:203.0.113.1").build();
+    let mut frame = Packet::udp("10.0.0.0:5060", "203.0.113.1:5060").payload(payload).build();
+    // Behind 14 bytes of Ethernet, 12 bytes into the header of IPv4.
+    const SOURCE: std::ops::Range<usize> = 26..30;
+    for stranger in 0..1_000_000_u32 {
+        frame[SOURCE].copy_from_slice(&(0x0a00_0000 + stranger).to_be_bytes());
+        let rule = kernel.run(&frame).expect("a run").rule;
+        assert_eq!(rule, Rule::Stranger);
+    }
+    assert_eq!(rule(&mut kernel, "198.51.100.7:5060"), Rule::Banned);
+}
+
+/// F01: a peer's class and bucket go with every address of it.
+#[test]
+fn f01_classes_of_peers() {
+    let Some(mut kernel) = load_or_skip() else { return };
+    let cpu = stay_on_one_cpu();
+    let mut plan = Plan::default();
+    let mut peer = |target_text: &str, name: &str, class| {
+        plan.trusted.insert(target(target_text), Peer { name: name.to_owned(), class });
+    };
+    peer("192.0.2.0/24", "wide", None);
+    peer("192.0.2.7", "small", Some(CpsClass::Small));
+    peer("192.0.2.8:5060", "large", Some(CpsClass::Large));
+    peer("192.0.2.128/25", "medium", Some(CpsClass::Medium));
+    peer("192.0.2.192/26:5060", "premium", Some(CpsClass::Premium));
+    peer("198.51.100.0/24", "small", Some(CpsClass::Small));
+    peer("203.0.113.0/24", "free", None);
+    kernel.apply(&plan).expect("a policy");
+    let mut as_whom = |source: &str| {
+        assert_eq!(rule(&mut kernel, source), Rule::Trusted, "{source}");
+        kernel.trusted_as(cpu).expect("scratch memory")
+    };
+    let small = as_whom("192.0.2.7:5060");
+    let large = as_whom("192.0.2.8:5060");
+    let medium = as_whom("192.0.2.129:5060");
+    assert_eq!([small.0, medium.0, large.0], [1, 2, 3]);
+    assert_eq!(as_whom("198.51.100.1:5060"), small, "the same peer, the same bucket");
+    assert!(small.1 != large.1 && large.1 != medium.1 && small.1 != medium.1);
+    assert_eq!(as_whom("192.0.2.8:5061").0, 0, "the network's, which has no class");
+    assert_eq!(as_whom("192.0.2.200:5060"), medium, "a network without port comes first");
+    assert_eq!(as_whom("203.0.113.1:5060").0, 0);
+}
+
+/// Keeps this thread on the CPU that it runs on.
+fn stay_on_one_cpu() -> usize {
+    let cpu = nix::sched::sched_getcpu().expect("a CPU");
+    let mut set = nix::sched::CpuSet::new();
+    set.set(cpu).expect("a CPU");
+    nix::sched::sched_setaffinity(nix::unistd::Pid::from_raw(0), &set).expect("one CPU");
+    cpu
 }

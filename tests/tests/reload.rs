@@ -105,6 +105,44 @@ fn has_no_gap(source: IpAddr, datagram: fn(u64) -> Vec<u8>, rule: &str) -> Resul
     Ok(())
 }
 
+/// I4: who is trusted and blocked by one policy, and neither by the other, is
+/// never blocked on the way: the index of the lists changes for both at once.
+#[test]
+fn who_comes_and_goes_with_trust_and_block_is_never_blocked() -> Result<()> {
+    if !can_run(TOOLS) {
+        return Ok(());
+    }
+    let lab = Lab::new()?;
+    let neighbour = STRANGERS[1];
+    let block = |of: &[IpAddr]| {
+        of.iter().map(|address| format!("[[block]]\naddress = \"{address}\"\n")).collect()
+    };
+    let neither = Policy { blacklist: block(&[neighbour]), ..Policy::usual()? };
+    let both = Policy {
+        trusted: peer("newcomer", &STRANGER.to_string()) + &neither.trusted,
+        blacklist: block(&[neighbour, STRANGER]),
+        ..neither.clone()
+    };
+    let sipguard = Sipguard::start(&lab, &neither, &["--iface", WAN])?;
+    let flood = Flow::start(&lab, STRANGER, SERVER, FLOOD, |number| {
+        request("INVITE", b"friendly-scanner", number)
+    })?;
+    for reload in 0..RELOADS_IN_A_FLOOD {
+        let policy = if reload.is_multiple_of(2) { &both } else { &neither };
+        policy.write(sipguard.folder())?;
+        let (ok, message) = sipguard.hang_up()?;
+        ensure!(ok, "reload {reload}: {message}");
+    }
+    let sent = flood.stop()?;
+    let stats = sipguard.stats()?;
+    let [trusted, signature, blocked] = ["trusted", "signature", "blocked"];
+    let (trusted, signature) = (stats.packets(trusted)?, stats.packets(signature)?);
+    println!("{sent} packets: {trusted} trusted, {signature} by signature");
+    ensure!(stats.packets(blocked)? == 0, "blocked on the way: {stats}");
+    ensure!(trusted > 1000 && signature > 1000, "hardly a flood: {stats}");
+    Ok(())
+}
+
 #[test]
 fn a_trunk_is_trusted_throughout_reloads() -> Result<()> {
     has_no_gap(TRUSTED, |number| request("OPTIONS", b"sipcli/v1.8", number), "trusted")

@@ -38,7 +38,9 @@ enum Verb {
     Bench(verbs::bench::Args),
     /// Set up, build, then run every test
     Test(verbs::test::Args),
-    /// Check format and lints, then run every test; skips are failures
+    /// Set up, build, then run kernel tests on other kernels in virtual machines
+    Kernels(verbs::kernels::Args),
+    /// Check format and lints, then run every test on every kernel; skips are failures
     Ci,
     #[command(hide = true)]
     Bounded(bounded::Args),
@@ -53,6 +55,7 @@ fn main() -> ExitCode {
         Verb::Demo => verbs::demo::run(&workspace),
         Verb::Bench(args) => verbs::bench::run(&workspace, &args),
         Verb::Test(args) => verbs::test::run(&workspace, &args),
+        Verb::Kernels(args) => verbs::kernels::run(&workspace, &args),
         Verb::Ci => verbs::ci::run(&workspace),
         Verb::Bounded(args) => bounded::run(&args),
     });

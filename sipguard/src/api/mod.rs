@@ -23,7 +23,6 @@ pub mod client;
 mod failure;
 mod json;
 mod server;
-pub mod ttl;
 pub mod wire;
 
 pub use server::serve;

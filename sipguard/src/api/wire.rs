@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::ttl::Ttl;
+use crate::ttl::Ttl;
 
 /// Answer to `GET /v1/status`.
 #[derive(Debug, Serialize, Deserialize)]

@@ -2,8 +2,9 @@
 
 use super::{change, exit::Failure, target};
 use crate::{
-    api::{client::Client, ttl::Ttl, wire::Entry},
+    api::{client::Client, wire::Entry},
     policy::Target,
+    ttl::Ttl,
 };
 
 /// Trust an address or network, at once

@@ -4,8 +4,9 @@ use ipnet::IpNet;
 
 use super::{change, exit::Failure, target};
 use crate::{
-    api::{client::Client, ttl::Ttl, wire::Entry},
+    api::{client::Client, wire::Entry},
     policy::Target,
+    ttl::Ttl,
 };
 
 /// Drop everything from an address or network, at once

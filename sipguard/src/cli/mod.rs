@@ -9,6 +9,7 @@ mod list;
 mod out;
 mod program_info;
 mod reload;
+mod replay;
 mod run;
 mod stats;
 mod status;
@@ -59,6 +60,7 @@ enum Verb {
     Allow(allow::Args),
     List(list::Args),
     Status(status::Args),
+    Replay(replay::Args),
     #[command(hide = true)]
     ProgramInfo(program_info::Args),
 }
@@ -100,6 +102,7 @@ fn dispatch(Args { socket, verb }: Args) -> Result<(), Failure> {
         Verb::Allow(args) => allow::run(args, &client(socket)),
         Verb::List(args) => list::run(&args, &client(socket)),
         Verb::Status(args) => status::run(&args, &client(socket)),
+        Verb::Replay(args) => replay::run(&args),
         Verb::ProgramInfo(args) => program_info::run(&args),
     }
 }

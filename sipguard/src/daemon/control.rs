@@ -21,16 +21,14 @@ use super::{
     stats::stats,
 };
 use crate::{
-    api::{
-        ttl::Ttl,
-        wire::{
-            Added, Holder, Interface, Kind, LastReload, Listed, Lists, Origin, Reloaded, Removed,
-            Stats, Status, Tally,
-        },
+    api::wire::{
+        Added, Holder, Interface, Kind, LastReload, Listed, Lists, Origin, Reloaded, Removed,
+        Stats, Status, Tally,
     },
     kernel::Attached,
     policy::{BLACKLIST, Plan, Setting, TRUSTED, Target},
     sanitise::sanitise,
+    ttl::Ttl,
 };
 
 /// Characters of a reason that are kept.
@@ -135,7 +133,7 @@ impl Daemon {
             target: shown(*net),
             origin: Origin::File,
             name: None,
-            reason: block.reason.clone(),
+            reason: block.reason.as_deref().map(str::to_owned),
             added: None,
             until: block.until,
             uid: None,

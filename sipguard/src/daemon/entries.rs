@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Instant};
 
 use jiff::{SignedDuration, Timestamp, Unit};
 
-use crate::api::ttl::Ttl;
+use crate::ttl::Ttl;
 
 /// One entry of the operator.
 #[derive(Clone, Debug, PartialEq, Eq)]

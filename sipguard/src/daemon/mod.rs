@@ -8,6 +8,7 @@ mod entries;
 mod error;
 mod filter;
 mod host;
+mod memory;
 mod nets;
 mod place;
 mod reload;

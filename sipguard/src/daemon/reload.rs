@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::{By, Error, Shared};
+use super::{By, Error, Shared, memory::give_back};
 use crate::api::wire::Reloaded;
 
 /// Reads all files and applies them, on a thread of its own: signals and
@@ -17,13 +17,16 @@ pub async fn reload(shared: &Shared, by: By) -> Result<Reloaded, Error> {
         let _turn = turn;
         let loaded = shared.place().load();
         let mut daemon = shared.blocking_daemon();
-        match loaded {
+        let done = match loaded {
             Ok((plan, notes)) => daemon.replace(plan, notes, by),
             Err(error) => {
                 daemon.reload_failed(&error, by);
                 Err(error)
             }
-        }
+        };
+        drop(daemon);
+        give_back();
+        done
     };
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,

@@ -18,7 +18,8 @@ use tokio::{
 use tracing::{info, warn};
 
 use super::{
-    By, ControlSocket, Daemon, Error, Place, Shared, SocketError, audit::log_note, reload,
+    By, ControlSocket, Daemon, Error, Place, Shared, SocketError, audit::log_note,
+    memory::give_back, reload,
 };
 use crate::{
     api,
@@ -102,6 +103,7 @@ async fn start_and_serve(options: &Options) -> Result<(), RunError> {
     let attached = attach_all(&mut kernel, &interfaces, options.mode.unwrap_or(plan.mode))?;
 
     announce(&attached, &plan);
+    give_back();
     info!(target: "sipguard::audit", action = "start", interfaces = interfaces.join(" "), config = %options.config.display(), socket = %path.display());
     let daemon = Daemon::new(Box::new(kernel), place, plan, attached);
     serve(Shared::new(daemon), listener, signals).await;

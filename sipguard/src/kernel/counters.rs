@@ -63,7 +63,8 @@ impl CounterMaps {
 }
 
 fn add(sum: &mut Counters, cpu: &Counters) {
-    for (sum, cpu) in sum.rules.iter_mut().zip(&cpu.rules) {
+    let counts = sum.rules.iter_mut().chain(&mut sum.would);
+    for (sum, cpu) in counts.zip(cpu.rules.iter().chain(&cpu.would)) {
         sum.packets += cpu.packets;
         sum.bytes += cpu.bytes;
     }

@@ -33,7 +33,7 @@ pub enum KernelError {
     #[error("at most {0} interfaces can be protected at once")]
     TooManyInterfaces(usize),
     #[error("the {list} list is full: it holds at most {capacity} {kind}")]
-    ListFull { list: &'static str, kind: &'static str, capacity: u32 },
+    ListFull { list: &'static str, kind: &'static str, capacity: usize },
     #[error("{what} failed: {source}")]
     Map { what: &'static str, source: MapError },
     #[error("{what} failed: {source}")]
@@ -88,6 +88,14 @@ impl KernelError {
 fn is_eperm(error: &io::Error) -> bool {
     const EPERM: i32 = 1;
     error.raw_os_error() == Some(EPERM)
+}
+
+/// Whether there was no such key: aya says so of look-ups only, and gives the
+/// errno of removals.
+pub(super) fn is_missing(error: &MapError) -> bool {
+    const ENOENT: i32 = 2;
+    matches!(error, MapError::KeyNotFound)
+        || map_io(error).and_then(io::Error::raw_os_error) == Some(ENOENT)
 }
 
 /// The errno behind a map error.

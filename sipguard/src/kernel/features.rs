@@ -22,9 +22,16 @@ pub(super) fn check() -> Result<(), KernelError> {
 
 fn check_version(found: KernelVersion) -> Result<(), KernelError> {
     match NEEDS.iter().find(|(_, since)| found < *since) {
-        Some((missing, _)) => Err(KernelError::TooOld { found: format!("{found:?}"), missing }),
+        Some((missing, _)) => Err(KernelError::TooOld { found: name(found), missing }),
         None => Ok(()),
     }
+}
+
+/// As people write it. The type itself has its numbers in one word only: a byte
+/// for the minor number, and one for the patch level, 255 at most.
+fn name(version: KernelVersion) -> String {
+    let code = version.code();
+    format!("{}.{}.{}", code >> 16, code >> 8 & 0xff, code & 0xff)
 }
 
 #[cfg(test)]
@@ -37,6 +44,7 @@ mod tests {
             check_version(KernelVersion::new(major, minor, 0)).err().map(|error| error.to_string())
         };
         assert!(text(5, 10).is_some_and(|text| text.contains("bpf_loop")));
+        assert!(text(5, 10).is_some_and(|text| text.starts_with("Linux 5.10.0 is too old")));
         assert!(text(5, 17).is_some_and(|text| text.contains("bpf_xdp_load_bytes")));
         assert!(text(6, 0).is_some_and(|text| text.contains("6.1 or newer")));
         assert_eq!(text(6, 1), None);

@@ -1,6 +1,7 @@
 //! The kernel program and its maps: the only room that knows aya.
 
 mod attach;
+mod bans;
 mod counters;
 mod error;
 mod features;
@@ -11,20 +12,24 @@ mod object;
 mod policy;
 mod test_run;
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use aya::{Ebpf, maps::MapData, programs::Xdp};
 use ipnet::IpNet;
+use sipguard_common::rule::Rule;
 
-use self::{attach::Attachments, counters::CounterMaps, lists::Lists, policy::PolicyMap};
+use self::{
+    attach::Attachments, bans::Bans, counters::CounterMaps, lists::Lists, policy::PolicyMap,
+};
 pub use self::{
     attach::{Attached, AttachedMode},
+    bans::BanEntry,
     counters::InterfaceCounters,
     error::KernelError,
     lists::ListKind,
     log::{LOG_TARGET, LogLevel, ProgramLog},
     object::{INSTRUCTION_BUDGET, ProgramInfo},
-    test_run::{BenchKernel, TestKernel, Verdict},
+    test_run::{Action, BenchKernel, TestKernel, Verdict},
 };
 use crate::policy::{Plan, Target};
 
@@ -32,6 +37,7 @@ use crate::policy::{Plan, Target};
 pub struct Kernel {
     ebpf: Ebpf,
     lists: Lists,
+    bans: Bans,
     policy: PolicyMap,
     counters: CounterMaps,
     attachments: Attachments,
@@ -63,6 +69,7 @@ impl Kernel {
     fn from_object(mut ebpf: Ebpf) -> Result<Self, KernelError> {
         Ok(Self {
             lists: Lists::take(&mut ebpf)?,
+            bans: Bans::take(&mut ebpf)?,
             policy: PolicyMap::take(&mut ebpf)?,
             counters: CounterMaps::take(&mut ebpf)?,
             attachments: Attachments::default(),
@@ -93,6 +100,7 @@ impl Kernel {
             self.lists.take_back(pending);
             return Err(error);
         }
+        self.bans.set_source_mask(plan.policy.source_mask);
         self.lists.remove(pending)
     }
 
@@ -152,6 +160,32 @@ impl Kernel {
     /// Where the kernel refuses.
     pub fn disallow(&mut self, target: &Target) -> Result<(), KernelError> {
         self.lists.delete(ListKind::Trusted, *target)
+    }
+
+    /// The bans that hold, in no order. Takes a while with many of them.
+    ///
+    /// # Errors
+    /// Where the kernel refuses.
+    pub fn bans(&self) -> Result<Vec<BanEntry>, KernelError> {
+        self.bans.all()
+    }
+
+    /// Bans the source of an address for `ttl` from now on: an IPv4 address, or
+    /// the IPv6 network that the policy in force calls a source. Replaces a ban
+    /// of that source. Trust wins over it.
+    ///
+    /// # Errors
+    /// Where the kernel refuses.
+    pub fn ban(&mut self, address: IpAddr, ttl: Duration, rule: Rule) -> Result<(), KernelError> {
+        self.bans.ban(address, ttl, rule)
+    }
+
+    /// Lifts every ban that hits an address of this network; gives how many.
+    ///
+    /// # Errors
+    /// Where the kernel refuses.
+    pub fn unban(&mut self, net: IpNet) -> Result<usize, KernelError> {
+        self.bans.unban(net)
     }
 
     /// What was counted so far, by interface, summed over CPUs. The first is

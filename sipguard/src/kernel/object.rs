@@ -53,7 +53,7 @@ pub(super) fn ingress_ref(ebpf: &Ebpf) -> Result<&Xdp, KernelError> {
 /// Instructions that the verifier may walk at most. The kernel's limit is a
 /// million; what grows past this has lost its shape, and loads slowly on the
 /// older verifiers, which prune less.
-pub const INSTRUCTION_BUDGET: u32 = 40_000;
+pub const INSTRUCTION_BUDGET: u32 = 100_000;
 
 /// How large the loaded program is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,13 +7,14 @@
 
 use aya::{
     Ebpf,
-    maps::{ArrayOfMaps, LpmTrie, MapData, MapError, lpm_trie::Key},
+    maps::{ArrayOfMaps, LpmTrie, MapData, lpm_trie::Key},
 };
 use ipnet::IpNet;
 use sipguard_common::abi::{ListEntry, ListKey, Origin, Policy};
 
 use super::{
     ArrayMap, KernelError,
+    error::is_missing,
     lists::{entry, key},
     typed,
 };
@@ -58,9 +59,7 @@ impl PolicyMap {
         let protected: Vec<_> =
             plan.protected.iter().map(|net| protected_key(*net, mark)).collect();
         for key in &protected {
-            if let Err(error) =
-                self.protected.insert(key, entry(0, key.prefix_len(), Origin::File), 0)
-            {
+            if let Err(error) = self.protected.insert(key, entry(0, 0, Origin::File), 0) {
                 self.forget(&protected);
                 return Err(KernelError::map("adding a protected destination")(error));
             }
@@ -95,7 +94,8 @@ impl PolicyMap {
     fn forget(&mut self, keys: &[Key<ListKey>]) {
         for key in keys {
             match self.protected.remove(key) {
-                Ok(()) | Err(MapError::KeyNotFound) => {}
+                Ok(()) => {}
+                Err(error) if is_missing(&error) => {}
                 Err(error) => {
                     tracing::warn!("a protected destination could not be removed: {error}")
                 }
@@ -120,5 +120,5 @@ impl PolicyMap {
 
 fn protected_key(net: IpNet, mark: u32) -> Key<ListKey> {
     let (ListKey { address, .. }, bits) = key(Target { net, port: None });
-    Key::new(bits, ListKey::protected(address, mark))
+    Key::new(u32::from(bits), ListKey::protected(address, mark))
 }

@@ -1,29 +1,37 @@
 //! Running the real program over frames by BPF_PROG_TEST_RUN, with a clock of
 //! our own and no interface: for tests and replay.
 
-use std::time::Duration;
+use std::{mem::offset_of, net::IpAddr, time::Duration};
 
 use aya::{
     Ebpf,
-    maps::{HashMap, MapData},
+    maps::{HashMap, MapData, MapError, PerCpuArray},
     programs::{TestRun as _, TestRunOptions, TestRunResult},
 };
 use ipnet::IpNet;
+use jiff::Timestamp;
 use sipguard_common::{
-    abi::{Address, Judged, Source},
-    method::Method,
-    rule::Rule,
+    abi::{Address, Ban, Judged, Policy, Ports, Source},
+    method::{Budget, Method},
+    rule::{Rule, Verdict as RuleVerdict},
+    scan::Scratch,
 };
 
-use super::{ArrayMap, Kernel, KernelError, object, typed};
+use super::{ArrayMap, Kernel, KernelError, lists::Epoch, object, typed};
 use crate::policy::Plan;
 
-/// A kernel program with a settable clock that is never attached.
+/// A kernel program with a settable clock that is never attached: for tests
+/// and replay.
 pub struct TestKernel {
     kernel: Kernel,
     clock: ArrayMap<u64>,
     judged: ArrayMap<Judged>,
     strangers: HashMap<MapData, Address, Source>,
+    subnets: HashMap<MapData, Address, u64>,
+    ports: HashMap<MapData, Address, Ports>,
+    budgets: ArrayMap<u64>,
+    peers: ArrayMap<u64>,
+    scratch: PerCpuArray<MapData, [u8; size_of::<Scratch>()]>,
 }
 
 /// What the program did with one frame.
@@ -34,8 +42,21 @@ pub struct Verdict {
     pub method: Method,
     /// Index of the matching signature in the plan.
     pub signature: Option<usize>,
-    /// Whether the frame went on: what the program returned to the driver.
-    pub passed: bool,
+    /// Rules in mode observe that would have dropped it: their
+    /// [`Rule::bit`]s.
+    pub would: u64,
+    pub action: Action,
+}
+
+/// What became of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// It goes on as it came.
+    Pass,
+    Drop,
+    /// A TCP segment: it goes on as a reset, which closes the server's half of
+    /// the connection.
+    Reset,
 }
 
 /// The program as it protects, clock and all, run over single frames.
@@ -88,8 +109,17 @@ impl TestKernel {
         let mut ebpf: Ebpf = object::load(object::Purpose::Test)?;
         let clock = typed(&mut ebpf, "CLOCK")?;
         let judged = typed(&mut ebpf, "JUDGED")?;
-        let strangers = typed(&mut ebpf, "STRANGERS")?;
-        Ok(Self { kernel: Kernel::from_object(ebpf)?, clock, judged, strangers })
+        Ok(Self {
+            clock,
+            judged,
+            strangers: typed(&mut ebpf, "STRANGERS")?,
+            subnets: typed(&mut ebpf, "SUBNETS")?,
+            ports: typed(&mut ebpf, "PORTS")?,
+            budgets: typed(&mut ebpf, "BUDGETS")?,
+            peers: typed(&mut ebpf, "PEERS")?,
+            scratch: typed(&mut ebpf, "SCRATCH")?,
+            kernel: Kernel::from_object(ebpf)?,
+        })
     }
 
     /// The lists, policy and counters of this load.
@@ -105,6 +135,13 @@ impl TestKernel {
         self.kernel.apply(plan)
     }
 
+    /// Says what the program's clock shows, in nanoseconds, at a wall-clock
+    /// time: by that, entries of the plans to come end. Unless told, it is the
+    /// machine's.
+    pub fn set_epoch(&mut self, wall: Timestamp, clock_ns: u64) {
+        self.kernel.lists.set_epoch(Epoch { wall, clock_ns });
+    }
+
     /// Sets the program's clock, in nanoseconds.
     ///
     /// # Errors
@@ -113,30 +150,112 @@ impl TestKernel {
         self.clock.set(0, nanoseconds, 0).map_err(KernelError::map("setting the test clock"))
     }
 
-    /// Sets the buckets of a stranger. `mask` is the policy's.
+    /// Sets the buckets of a stranger under a policy.
     ///
     /// # Errors
     /// Where the kernel refuses.
     pub fn set_source(
         &mut self,
         address: Address,
-        mask: [u64; 2],
+        policy: &Policy,
         state: Source,
     ) -> Result<(), KernelError> {
         self.strangers
-            .insert(address.source(mask), state, 0)
+            .insert(address.source(policy.source_mask), state, 0)
             .map_err(KernelError::map("setting a source's buckets"))
     }
 
-    /// Forgets every stranger.
+    /// Sets the bucket of a stranger's network under a policy.
+    ///
+    /// # Errors
+    /// Where the kernel refuses.
+    pub fn set_subnet(
+        &mut self,
+        address: Address,
+        policy: &Policy,
+        tat_ns: u64,
+    ) -> Result<(), KernelError> {
+        let subnet = address.subnet(policy.subnet_mask, policy.subnet_mask_v4);
+        self.subnets
+            .insert(subnet, tat_ns, 0)
+            .map_err(KernelError::map("setting a network's bucket"))
+    }
+
+    /// Sets the ports that a stranger has sent from.
+    ///
+    /// # Errors
+    /// Where the kernel refuses.
+    pub fn set_ports(
+        &mut self,
+        address: Address,
+        policy: &Policy,
+        ports: Ports,
+    ) -> Result<(), KernelError> {
+        self.ports
+            .insert(address.source(policy.source_mask), ports, 0)
+            .map_err(KernelError::map("setting a source's ports"))
+    }
+
+    /// Sets the bucket of a trusted peer with a class.
+    ///
+    /// # Errors
+    /// Where the kernel refuses.
+    pub fn set_peer(&mut self, peer: u32, tat_ns: u64) -> Result<(), KernelError> {
+        self.peers.set(peer, tat_ns, 0).map_err(KernelError::map("setting a peer's bucket"))
+    }
+
+    /// Sets the bucket that all strangers share.
+    ///
+    /// # Errors
+    /// Where the kernel refuses.
+    pub fn set_budget(&mut self, budget: Budget, tat_ns: u64) -> Result<(), KernelError> {
+        self.budgets.set(budget as u32, tat_ns, 0).map_err(KernelError::map("setting a budget"))
+    }
+
+    /// Forgets every stranger, and what they all have spent.
     ///
     /// # Errors
     /// Where the kernel refuses.
     pub fn forget_sources(&mut self) -> Result<(), KernelError> {
-        let sources: Result<Vec<_>, _> = self.strangers.keys().collect();
-        sources
-            .and_then(|sources| sources.iter().try_for_each(|source| self.strangers.remove(source)))
-            .map_err(KernelError::map("forgetting sources"))
+        let context = KernelError::map("forgetting sources");
+        forget(&mut self.strangers)
+            .and_then(|()| forget(&mut self.subnets))
+            .and_then(|()| forget(&mut self.ports))
+            .map_err(context)?;
+        Budget::ALL.into_iter().try_for_each(|budget| self.set_budget(budget, 0))
+    }
+
+    /// Bans the source of an address, with times on the program's own clock.
+    ///
+    /// # Errors
+    /// Where the kernel refuses.
+    pub fn ban(&mut self, address: IpAddr, ban: Ban) -> Result<(), KernelError> {
+        self.kernel.bans.set(address, ban)
+    }
+
+    /// What the index of the lists says of an address:
+    /// [`sipguard_common::networks`].
+    ///
+    /// # Errors
+    /// Where the kernel refuses.
+    pub fn index_of(&self, address: Address) -> Result<u8, KernelError> {
+        self.kernel.lists.index_of(address)
+    }
+
+    /// Class and bucket of the trusted entry that the last packet on this CPU
+    /// met: `ListEntry::class` and, with a class, `ListEntry::peer`.
+    ///
+    /// # Errors
+    /// Where the kernel refuses, or there is no such CPU.
+    pub fn trusted_as(&self, cpu: usize) -> Result<(u32, u32), KernelError> {
+        let values =
+            self.scratch.get(&0, 0).map_err(KernelError::map("reading the scratch memory"))?;
+        let missing = KernelError::Missing { what: "memory of that CPU in", name: "SCRATCH" };
+        let bytes = values.get(cpu).ok_or(missing)?;
+        let word = |at: usize| {
+            bytes[at..].first_chunk().map_or(0, |bytes: &[u8; 4]| u32::from_ne_bytes(*bytes))
+        };
+        Ok((word(offset_of!(Scratch, class)), word(offset_of!(Scratch, peer))))
     }
 
     /// When the kernel's entry for a blocked network ends; 0 is never.
@@ -154,20 +273,26 @@ impl TestKernel {
     pub fn run(&mut self, frame: &[u8]) -> Result<Verdict, KernelError> {
         let returned = test_run(&self.kernel, frame, 1)?.return_value;
         let judged = self.judged.get(&0, 0).map_err(KernelError::map("reading the outcome"))?;
+        let rule = Rule::from_number(judged.rule)
+            .ok_or(KernelError::Missing { what: "known rule for an outcome in", name: "JUDGED" })?;
         Ok(Verdict {
-            rule: Rule::from_number(judged.rule).ok_or(KernelError::Missing {
-                what: "known rule for an outcome in",
-                name: "JUDGED",
-            })?,
+            rule,
             method: Method::ALL.get(judged.method as usize).copied().unwrap_or(Method::Unknown),
             signature: (judged.signature as usize).checked_sub(1),
-            passed: match returned {
-                XDP_PASS => true,
-                XDP_DROP => false,
-                other => return Err(KernelError::Refused(format!("XDP action {other}"))),
+            would: judged.would,
+            action: match (returned, rule.verdict()) {
+                (XDP_PASS, RuleVerdict::Pass) => Action::Pass,
+                (XDP_PASS, RuleVerdict::Drop) => Action::Reset,
+                (XDP_DROP, _) => Action::Drop,
+                (other, _) => return Err(KernelError::Refused(format!("XDP action {other}"))),
             },
         })
     }
+}
+
+fn forget<V: aya::Pod>(map: &mut HashMap<MapData, Address, V>) -> Result<(), MapError> {
+    let keys: Vec<Address> = map.keys().collect::<Result<_, _>>()?;
+    keys.iter().try_for_each(|key| map.remove(key))
 }
 
 fn test_run(kernel: &Kernel, frame: &[u8], repeat: u32) -> Result<TestRunResult, KernelError> {

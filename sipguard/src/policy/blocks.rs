@@ -1,6 +1,6 @@
 //! blacklist.toml: whose packets end here.
 
-use std::{collections::BTreeMap, ops::Range};
+use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
 use ipnet::IpNet;
 use jiff::Timestamp;
@@ -65,7 +65,10 @@ fn add(
     entries: &mut Vec<Placed>,
     problems: &mut Problems<'_>,
 ) {
-    let reason = reader.get("reason").and_then(|value| value.label(r#""toll fraud""#, problems));
+    let reason: Option<Arc<str>> = reader
+        .get("reason")
+        .and_then(|value| value.label(r#""toll fraud""#, problems))
+        .map(Arc::from);
     let until = reader.get("until").map(|value| (value, time(value, problems)));
     let expired = match until {
         Some((value, Some(until))) if until <= now => {
@@ -91,7 +94,7 @@ fn add(
                 Err(error) => problems.error(item.span(), &error, error.remedy()),
                 Ok(_) if expired => {}
                 Ok(net) => {
-                    let block = Block { reason: reason.map(str::to_owned), until };
+                    let block = Block { reason: reason.clone(), until };
                     entries.push((net, problems.place(item.span()), block));
                 }
             }

@@ -7,9 +7,13 @@ use std::{
 };
 
 use serde::Serialize;
-use sipguard_common::method::Class;
+use sipguard_common::method::{Budget, Class};
 
-use super::plan::Plan;
+use super::{
+    limits::{PortLimit, SubnetLimit},
+    modes::dropping,
+    plan::Plan,
+};
 
 /// How one list differs from an earlier one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -178,10 +182,15 @@ impl Plan {
             mode,
             socket,
             ports,
+            tls_ports,
             keepalives,
             posture,
             options,
+            fragments,
+            ban,
+            modes,
             limits,
+            events,
             trusted: _,
             blocked: _,
             protected: _,
@@ -194,9 +203,16 @@ impl Plan {
             ("interfaces.names", format!("[{}]", interfaces.join(", "))),
             ("interfaces.mode", mode.name().to_owned()),
             ("sip.ports", format!("[{ports}]")),
+            ("sip.tls_ports", format!("[{tls_ports}]")),
             ("sip.keepalives", format!("[{}]", keepalives.join(", "))),
             ("policy.posture", posture.name().to_owned()),
             ("policy.options", options.name().to_owned()),
+            ("policy.fragments", fragments.name().to_owned()),
+            ("policy.mode", modes.all.name().to_owned()),
+            ("policy.ban", ban.to_string()),
+            ("events.rule", events.rule.to_string()),
+            ("events.source", events.source.to_string()),
+            ("events.log", events.log.to_string()),
             ("control.socket", socket.display().to_string()),
             ("limits.source_prefix_v6", limits.source_prefix_v6.to_string()),
         ]
@@ -205,6 +221,30 @@ impl Plan {
         for class in Class::ALL {
             let key = format!("limits.stranger.{}", class.name());
             settings.push((key, limits.stranger(class).to_string()));
+        }
+        for budget in Budget::ALL {
+            let key = format!("limits.strangers.{}", budget.name());
+            settings.push((key, limits.strangers[budget as usize].to_string()));
+        }
+        let SubnetLimit { prefix_v4, prefix_v6, total } = limits.subnet;
+        let PortLimit { max, window } = limits.ports;
+        let or_unlimited =
+            |max: Option<u32>| max.map_or_else(|| "unlimited".to_owned(), |max| max.to_string());
+        for (key, value) in [
+            ("subnet.prefix_v4", prefix_v4.to_string()),
+            ("subnet.prefix_v6", prefix_v6.to_string()),
+            ("subnet.total", total.to_string()),
+            ("ports.max", or_unlimited(max.map(u32::from))),
+            ("ports.window", window.to_string()),
+        ] {
+            settings.push((format!("limits.{key}"), value));
+        }
+        for (key, max) in limits.message.named() {
+            settings.push((format!("limits.message.{key}"), or_unlimited(max)));
+        }
+        for rule in dropping() {
+            let mode = modes.rules.get(&rule).copied().unwrap_or_default();
+            settings.push((format!("rules.{}.mode", rule.name()), mode.name().to_owned()));
         }
         settings
     }
@@ -216,18 +256,19 @@ mod tests {
 
     use super::*;
     use crate::policy::{
-        Match, Signature,
+        Condition, Match, Signature,
         plan::{Block, Peer, Posture},
         rate::RateLimit,
     };
 
     fn signature(name: &str) -> Signature {
         let text = name.to_owned();
-        Signature { name: name.to_owned(), field: Field::UserAgent, kind: Match::Prefix, text }
+        let condition = Condition { field: Field::UserAgent, kind: Match::Prefix, text };
+        Signature { name: name.to_owned(), conditions: vec![condition] }
     }
 
     fn peer(name: &str) -> Peer {
-        Peer { name: name.to_owned() }
+        Peer { name: name.to_owned(), class: None }
     }
 
     #[test]

@@ -39,8 +39,11 @@ pub fn load(dir: &Path) -> Result<(Plan, Vec<Diagnostic>), Diagnostics> {
     load_at(dir, Timestamp::now())
 }
 
-/// As [`load`], at a given time.
-pub(super) fn load_at(dir: &Path, now: Timestamp) -> Result<(Plan, Vec<Diagnostic>), Diagnostics> {
+/// As [`load`], at a given time: entries that ended before it are left out.
+///
+/// # Errors
+/// As there.
+pub fn load_at(dir: &Path, now: Timestamp) -> Result<(Plan, Vec<Diagnostic>), Diagnostics> {
     if !dir.is_dir() {
         return Err(Diagnostics(vec![Diagnostic::whole_file(
             Severity::Error,
@@ -55,12 +58,12 @@ pub(super) fn load_at(dir: &Path, now: Timestamp) -> Result<(Plan, Vec<Diagnosti
         settings::read(table, &mut plan, problems);
     });
     with_table(dir, TRUSTED, &mut found, |table, problems| {
-        plan.trusted = peers::read(table, problems);
+        plan.trusted = peers::read(table, problems).into();
     });
     with_file(dir, BLACKLIST, &mut found, |source, problems| {
         let entries = blocks::read(source, now, problems);
         lint::blocks(&entries, &plan.trusted, problems);
-        plan.blocked = blocks::into_map(entries);
+        plan.blocked = blocks::into_map(entries).into();
     });
     with_table(dir, SIGNATURES, &mut found, |table, problems| {
         read_signatures(table, &mut plan, problems);
@@ -111,10 +114,10 @@ fn read_signatures(table: &DeTable<'_>, plan: &mut Plan, problems: &mut Problems
     plan.signatures = entries.iter().map(|(signature, _)| signature.clone()).collect();
     match compile(&plan.signatures, &mut plan.policy.automaton) {
         Ok(_) => lint::signatures(&entries, &plan.policy.automaton, problems),
-        Err(error @ automaton::TooLarge { needed, available }) => problems.whole_file(
+        Err(error @ automaton::TooLarge { what, needed, available }) => problems.whole_file(
             error,
             format!(
-                "shorten texts or disable signatures until about {} fewer bytes are left",
+                "shorten texts or disable signatures until {} fewer {what} are needed",
                 needed - available
             ),
         ),

@@ -6,15 +6,20 @@
 mod automaton;
 mod blocks;
 mod changes;
+mod cps;
 mod diagnostic;
 mod document;
+mod events;
+mod limits;
 mod lint;
 mod load;
+mod modes;
 mod peers;
 mod plan;
 mod rate;
 mod reader;
 mod settings;
+mod shared;
 mod signature;
 mod signatures;
 mod source;
@@ -22,13 +27,18 @@ mod target;
 
 pub use automaton::{Size, TooLarge, compile};
 pub use changes::{Changes, ListChange, Setting, SignatureChange};
+pub use cps::CpsClass;
 pub use diagnostic::{Diagnostic, Diagnostics, Excerpt, Severity};
-pub use load::{BLACKLIST, FILES, SETTINGS, SIGNATURES, TRUSTED, load};
+pub use events::EventSettings;
+pub use limits::{Limits, MessageLimits, PortLimit, SubnetLimit};
+pub use load::{BLACKLIST, FILES, SETTINGS, SIGNATURES, TRUSTED, load, load_at};
+pub use modes::{Modes, RuleMode};
 pub use plan::{
-    Block, Limits, MAX_BLOCKED, MAX_TRUSTED, Mode, OptionsRule, Peer, Plan, Ports, Posture,
+    Block, Fragments, MAX_BLOCKED, MAX_TRUSTED, Mode, OptionsRule, Peer, Plan, Ports, Posture,
 };
 pub use rate::{MAX_BURST, Rate, RateError, RateLimit};
 pub use settings::MAX_PROTECTED;
-pub use signature::{Match, Signature, field_name};
+pub use shared::Shared;
+pub use signature::{Condition, Match, Signature, field_name};
 pub use source::MAX_FILE_BYTES;
 pub use target::{Target, TargetError, parse_net};

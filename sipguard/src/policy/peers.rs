@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use toml::de::DeTable;
 
 use super::{
+    cps::CpsClass,
     plan::{MAX_TRUSTED, Peer},
     reader::{Reader, Value},
     source::Problems,
@@ -16,7 +17,7 @@ use super::{
 };
 
 pub(super) const FILE: &[&str] = &["peer"];
-pub(super) const PEER: &[&str] = &["name", "address"];
+pub(super) const PEER: &[&str] = &["name", "address", "class"];
 
 const ADDRESS_EXAMPLE: &str = r#"["203.0.113.10", "198.51.100.0/24", "203.0.113.20:5060"]"#;
 
@@ -52,6 +53,9 @@ impl<'t> Peers<'t> {
             self.claim_name(name, value.span(), problems);
             Some(name)
         });
+        let class = reader
+            .get("class")
+            .and_then(|value| value.choice(&CpsClass::ALL, CpsClass::name, problems));
         if let Some(value) = reader.need("address", ADDRESS_EXAMPLE, problems) {
             let items = value.one_or_more();
             if items.is_empty() {
@@ -62,7 +66,8 @@ impl<'t> Peers<'t> {
                 );
             }
             for item in items {
-                self.add_target(name.unwrap_or("a peer without a name"), item, problems);
+                let name = name.unwrap_or("a peer without a name").to_owned();
+                self.add_target(Peer { name, class }, item, problems);
             }
         }
         reader.finish(problems);
@@ -84,7 +89,7 @@ impl<'t> Peers<'t> {
         }
     }
 
-    fn add_target(&mut self, name: &str, item: Value<'_, '_>, problems: &mut Problems<'_>) {
+    fn add_target(&mut self, peer: Peer, item: Value<'_, '_>, problems: &mut Problems<'_>) {
         let Some(text) = item.text(ADDRESS_EXAMPLE, problems) else { return };
         let target = match text.parse::<Target>() {
             Ok(target) => target,
@@ -105,7 +110,7 @@ impl<'t> Peers<'t> {
         }
         lint(target, item.span(), problems);
         self.places.insert(target, item.span());
-        self.trusted.insert(target, Peer { name: name.to_owned() });
+        self.trusted.insert(target, peer);
         if self.trusted.len() == MAX_TRUSTED + 1 {
             problems.error(
                 item.span(),

@@ -6,29 +6,35 @@ use std::{
     ops::RangeInclusive,
     path::PathBuf,
     ptr, slice,
+    sync::Arc,
 };
 
 use ipnet::IpNet;
 use jiff::Timestamp;
 use serde::Serialize;
 use sipguard_common::{
-    abi::{self, Keepalive, Policy},
-    automaton::{self, FIELD_SLOTS, NO_ROOT},
+    abi::{self, CPS_CLASSES, Keepalive, Policy},
+    automaton::{self, FIELD_SLOTS, MAX_SIGNATURES, NO_ROOT},
     bucket::Limit,
-    method::{BUCKETS, Class},
+    method::{BUCKETS, BUDGETS, Budget, Class},
 };
 
 use super::{
-    rate::{Rate, RateLimit},
+    cps::CpsClass,
+    events::EventSettings,
+    limits::{Limits, quarter},
+    modes::{Modes, RuleMode},
+    shared::Shared,
     signature::Signature,
     target::Target,
 };
+use crate::ttl::Ttl;
 
 /// Entries of trusted.toml at most.
-pub const MAX_TRUSTED: usize = 65_536;
+pub const MAX_TRUSTED: usize = abi::MAX_TRUSTED;
 
 /// Entries of blacklist.toml at most.
-pub const MAX_BLOCKED: usize = 1_000_000;
+pub const MAX_BLOCKED: usize = abi::MAX_BLOCKED;
 
 /// How the program attaches to an interface.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -67,13 +73,15 @@ pub enum Posture {
     /// With limits for strangers.
     #[default]
     Guarded,
+    /// With a quarter of those limits; OPTIONS of strangers are dropped.
+    Attack,
     /// Trusted sources only.
     Closed,
 }
 
 impl Posture {
     /// Every posture, as written in sipguard.toml.
-    pub const ALL: [Self; 3] = [Self::Open, Self::Guarded, Self::Closed];
+    pub const ALL: [Self; 4] = [Self::Open, Self::Guarded, Self::Attack, Self::Closed];
 
     /// The word in sipguard.toml.
     #[must_use]
@@ -81,6 +89,7 @@ impl Posture {
         match self {
             Self::Open => "open",
             Self::Guarded => "guarded",
+            Self::Attack => "attack",
             Self::Closed => "closed",
         }
     }
@@ -89,6 +98,7 @@ impl Posture {
         match self {
             Self::Open => abi::posture::OPEN,
             Self::Guarded => abi::posture::GUARDED,
+            Self::Attack => abi::posture::ATTACK,
             Self::Closed => abi::posture::CLOSED,
         }
     }
@@ -128,7 +138,37 @@ impl OptionsRule {
     }
 }
 
-/// The protected ports.
+/// What happens to later fragments of strangers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Fragments {
+    #[default]
+    Pass,
+    Drop,
+}
+
+impl Fragments {
+    /// Every choice, as written in sipguard.toml.
+    pub const ALL: [Self; 2] = [Self::Pass, Self::Drop];
+
+    /// The word in sipguard.toml.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Drop => "drop",
+        }
+    }
+
+    const fn abi(self) -> u32 {
+        match self {
+            Self::Pass => abi::fragments::PASS,
+            Self::Drop => abi::fragments::DROP,
+        }
+    }
+}
+
+/// Some ports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ports(BTreeSet<u16>);
 
@@ -136,6 +176,21 @@ impl Ports {
     /// Every port, in order.
     pub fn iter(&self) -> impl Iterator<Item = u16> + '_ {
         self.0.iter().copied()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// As the kernel program looks them up.
+    fn bits(&self) -> [u64; 1024] {
+        let mut bits = [0; 1024];
+        for port in self.iter() {
+            bits[usize::from(port >> 6)] |= 1 << (port & 63);
+        }
+        bits
     }
 
     /// Runs of consecutive ports.
@@ -150,12 +205,6 @@ impl Ports {
             }
         }
         ranges
-    }
-}
-
-impl Default for Ports {
-    fn default() -> Self {
-        Self(BTreeSet::from([5060]))
     }
 }
 
@@ -181,64 +230,20 @@ impl fmt::Display for Ports {
     }
 }
 
-/// The section `[limits]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Bits of an IPv6 address that make one source, 1 to 128.
-    pub source_prefix_v6: u8,
-    /// Limits of strangers by [`Class`] number.
-    pub stranger: [RateLimit; Class::ALL.len()],
-}
-
-impl Limits {
-    /// The limit of one class.
-    #[must_use]
-    pub const fn stranger(&self, class: Class) -> RateLimit {
-        self.stranger[class as usize]
-    }
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { source_prefix_v6: 64, stranger: DEFAULT_STRANGER }
-    }
-}
-
-/// The reasons for these numbers stand in config/sipguard.toml.
-const DEFAULT_STRANGER: [RateLimit; Class::ALL.len()] = {
-    let mut limits = [RateLimit::Unlimited; Class::ALL.len()];
-    let mut i = 0;
-    while i < Class::ALL.len() {
-        let (rate, burst) = match Class::ALL[i] {
-            Class::Options => (1, 5),
-            Class::Register => (5, 200),
-            Class::Invite => (20, 60),
-            Class::Event => (10, 200),
-            Class::Dialog => (60, 200),
-            Class::Response => (200, 500),
-            Class::Keepalive => (100, 1000),
-            Class::Other => (5, 20),
-            Class::Total => (100, 500),
-        };
-        limits[i] = match RateLimit::new(Rate::per_second(rate), burst) {
-            Ok(limit) => limit,
-            Err(_) => panic!("a default limit is out of range"),
-        };
-        i += 1;
-    }
-    limits
-};
-
 /// A peer of trusted.toml.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Peer {
     pub name: String,
+    /// What its calls are held to, all its addresses together; `None` is
+    /// nothing.
+    pub class: Option<CpsClass>,
 }
 
 /// An entry of blacklist.toml.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Block {
-    pub reason: Option<String>,
+    /// Shared by all addresses of an entry.
+    pub reason: Option<Arc<str>>,
     /// When the block ends; `None` means never.
     pub until: Option<Timestamp>,
 }
@@ -251,15 +256,23 @@ pub struct Plan {
     pub mode: Mode,
     /// Where the control socket is made.
     pub socket: PathBuf,
+    /// The protected ports.
     pub ports: Ports,
+    /// TCP ports of TLS: protected, but never read.
+    pub tls_ports: Ports,
     /// Beginnings of payloads that are keepalives, 4 to 16 bytes each.
     pub keepalives: Vec<Vec<u8>>,
     pub posture: Posture,
     pub options: OptionsRule,
-    /// As written: posture open makes all of them unlimited in [`Self::policy`].
+    pub fragments: Fragments,
+    /// How long a source stays banned.
+    pub ban: Ttl,
+    pub modes: Modes,
+    /// As written: postures open and attack change them in [`Self::policy`].
     pub limits: Limits,
-    pub trusted: BTreeMap<Target, Peer>,
-    pub blocked: BTreeMap<IpNet, Block>,
+    pub events: EventSettings,
+    pub trusted: Shared<BTreeMap<Target, Peer>>,
+    pub blocked: Shared<BTreeMap<IpNet, Block>>,
     /// Protected destinations; with none, every destination is protected.
     pub protected: BTreeSet<IpNet>,
     /// The enabled ones; the index is the number that the automaton reports.
@@ -270,13 +283,16 @@ pub struct Plan {
 
 /// Bytes of a [`Policy`] hold no padding: [`Plan::policy_bytes`] relies on it.
 const _: () = {
-    let head = 4 * size_of::<u32>()
-        + 2 * size_of::<u64>()
-        + BUCKETS * size_of::<Limit>()
+    let head = 10 * size_of::<u32>()
+        + 9 * size_of::<u64>()
+        + (BUCKETS + BUDGETS + CPS_CLASSES + 3) * size_of::<Limit>()
         + abi::KEEPALIVES * size_of::<Keepalive>()
-        + 1024 * size_of::<u64>();
+        + 2048 * size_of::<u64>()
+        + MAX_SIGNATURES * size_of::<u16>();
     let table = FIELD_SLOTS * size_of::<u32>()
-        + 2 * size_of::<u32>()
+        + 6 * size_of::<u32>()
+        + automaton::MAX_NOTES * size_of::<u64>()
+        + automaton::MAX_JOINED * (size_of::<u64>() + size_of::<u32>())
         + 256
         + automaton::TABLE_LEN * size_of::<u16>();
     assert!(size_of::<automaton::Table>() == table);
@@ -295,32 +311,73 @@ impl Plan {
 
     /// Writes the settings, but not the signatures, into [`Self::policy`].
     pub(crate) fn write_settings(&mut self) {
+        self.write_rules();
+        self.write_limits();
+        let policy = &mut *self.policy;
+        policy.keepalives = Default::default();
+        for (slot, bytes) in policy.keepalives.iter_mut().zip(&self.keepalives) {
+            *slot = keepalive(bytes);
+        }
+        policy.ports = self.ports.bits();
+        policy.tls_ports = self.tls_ports.bits();
+    }
+
+    fn write_rules(&mut self) {
         let policy = &mut *self.policy;
         policy.abi = abi::ABI_VERSION;
         policy.posture = self.posture.abi();
         policy.options = match self.posture {
             Posture::Open => abi::options::PASS,
+            Posture::Attack => abi::options::DROP,
             Posture::Guarded | Posture::Closed => self.options.abi(),
         };
-        policy.source_mask = source_mask(self.limits.source_prefix_v6);
-        policy.limits = Default::default();
-        if self.posture != Posture::Open {
-            for class in Class::ALL {
-                policy.limits[class as usize] = self.limits.stranger(class).limit();
-            }
+        policy.fragments = self.fragments.abi();
+        policy.enforced = self.modes.bits(RuleMode::Enforce);
+        policy.observed = self.modes.bits(RuleMode::Observe);
+        policy.ban_ns = nanoseconds(self.ban);
+        policy.events_rule = self.events.rule.limit();
+        policy.events_source = self.events.source.limit();
+    }
+
+    fn write_limits(&mut self) {
+        let (policy, limits) = (&mut *self.policy, &self.limits);
+        policy.source_mask = mask(limits.source_prefix_v6);
+        policy.subnet_mask = mask(limits.subnet.prefix_v6);
+        // IPv4 is held as mapped IPv6, behind 96 bits.
+        [_, policy.subnet_mask_v4] = mask(96 + limits.subnet.prefix_v4);
+        let is_open = self.posture == Posture::Open;
+        let [bytes, line, lines] =
+            limits.message.named().map(|(_, max)| max.filter(|_| !is_open).unwrap_or(0));
+        (policy.max_message, policy.max_line, policy.max_lines) = (bytes, line, lines);
+        policy.max_ports = if is_open { 0 } else { limits.ports.bits() };
+        policy.ports_window_ns = nanoseconds(limits.ports.window);
+        let as_posture = |limit: Limit, is_for_attacks: bool| match self.posture {
+            Posture::Open => Limit::UNLIMITED,
+            Posture::Attack if is_for_attacks => quarter(limit),
+            _ => limit,
+        };
+        for class in Class::ALL {
+            // Calls that are there already go on as before.
+            let is_new = !matches!(class, Class::Dialog | Class::Response | Class::Keepalive);
+            policy.limits[class as usize] = as_posture(limits.stranger(class).limit(), is_new);
+        }
+        for budget in Budget::ALL {
+            let limit = limits.strangers[budget as usize].limit();
+            let is_new = matches!(budget, Budget::Total | Budget::Syn);
+            policy.strangers[budget as usize] = as_posture(limit, is_new);
+        }
+        policy.subnet = as_posture(limits.subnet.total.limit(), true);
+        for class in CpsClass::ALL {
+            policy.cps[usize::from(class.abi())] = class.limit();
         }
         if policy.options == abi::options::PASS {
             policy.limits[Class::Options as usize] = Limit::UNLIMITED;
         }
-        policy.keepalives = Default::default();
-        for (slot, bytes) in policy.keepalives.iter_mut().zip(&self.keepalives) {
-            *slot = keepalive(bytes);
-        }
-        policy.ports = [0; 1024];
-        for port in self.ports.iter() {
-            policy.ports[usize::from(port >> 6)] |= 1 << (port & 63);
-        }
     }
+}
+
+fn nanoseconds(ttl: Ttl) -> u64 {
+    u64::try_from(ttl.duration().as_nanos()).unwrap_or(u64::MAX)
 }
 
 impl Default for Plan {
@@ -330,18 +387,24 @@ impl Default for Plan {
             interfaces: Vec::new(),
             mode: Mode::default(),
             socket: PathBuf::from("/run/sipguard/control.sock"),
-            ports: Ports::default(),
+            ports: [5060].into_iter().collect(),
+            tls_ports: [5061].into_iter().collect(),
             keepalives: Vec::new(),
             posture: Posture::default(),
             options: OptionsRule::default(),
+            fragments: Fragments::default(),
+            ban: Ttl::TEN_MINUTES,
+            modes: Modes::default(),
             limits: Limits::default(),
-            trusted: BTreeMap::new(),
-            blocked: BTreeMap::new(),
+            events: EventSettings::default(),
+            trusted: Shared::default(),
+            blocked: Shared::default(),
             protected: BTreeSet::new(),
             signatures: Vec::new(),
             policy: zeroed_policy(),
         };
         plan.policy.automaton.roots = [NO_ROOT; FIELD_SLOTS];
+        plan.policy.automaton.note_from = u32::from(automaton::DEAD) + 1;
         plan.policy.automaton.accept_from = u32::from(automaton::DEAD) + 1;
         plan.write_settings();
         plan
@@ -357,9 +420,14 @@ impl fmt::Debug for Plan {
             .field("socket", &self.socket)
             .field("ports", &self.ports)
             .field("keepalives", &self.keepalives)
+            .field("tls_ports", &self.tls_ports)
             .field("posture", &self.posture)
             .field("options", &self.options)
+            .field("fragments", &self.fragments)
+            .field("ban", &self.ban)
+            .field("modes", &self.modes)
             .field("limits", &self.limits)
+            .field("events", &self.events)
             .field("trusted", &self.trusted)
             .field("blocked", &self.blocked)
             .field("protected", &self.protected)
@@ -375,7 +443,7 @@ fn zeroed_policy() -> Box<Policy> {
 }
 
 /// The first `bits` of an address, as two words in memory order.
-fn source_mask(bits: u8) -> [u64; 2] {
+fn mask(bits: u8) -> [u64; 2] {
     let mask = u128::MAX.checked_shl(128 - u32::from(bits.min(128))).unwrap_or(0).to_be_bytes();
     let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = mask;
     [u64::from_ne_bytes([a, b, c, d, e, f, g, h]), u64::from_ne_bytes([i, j, k, l, m, n, o, p])]
@@ -435,13 +503,13 @@ mod tests {
     fn source_mask_keeps_the_first_bits() {
         let address = [0xff; 16];
         for bits in 1..=128u8 {
-            let key = Address::from_octets(address).source(source_mask(bits)).octets();
+            let key = Address::from_octets(address).source(mask(bits)).octets();
             let ones: u32 = key.iter().map(|byte| byte.count_ones()).sum();
             assert_eq!(ones, u32::from(bits));
             assert_eq!(u128::from_be_bytes(key).leading_ones(), u32::from(bits));
         }
         let v4 = Address::v4([192, 0, 2, 1]);
-        assert_eq!(v4.source(source_mask(1)), v4);
+        assert_eq!(v4.source(mask(1)), v4);
     }
 
     #[test]

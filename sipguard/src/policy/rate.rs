@@ -183,6 +183,14 @@ pub enum RateLimit {
 }
 
 impl RateLimit {
+    /// A limit that is known to be in range: a default.
+    pub(crate) const fn fixed(per_second: u64, burst: u64) -> Self {
+        match Self::new(Rate::per_second(per_second), burst) {
+            Ok(limit) => limit,
+            Err(_) => panic!("a default limit is out of range"),
+        }
+    }
+
     /// A rate with a burst.
     ///
     /// # Errors

@@ -2,39 +2,28 @@
 
 use std::{collections::BTreeSet, ops::Range};
 
-use sipguard_common::{
-    abi::KEEPALIVES,
-    method::{Class, Method},
-};
+use sipguard_common::{abi::KEEPALIVES, method::Method};
 use toml::de::{DeTable, DeValue};
 
 use super::{
-    plan::{Mode, OptionsRule, Plan, Ports, Posture},
-    rate::{MAX_BURST, Rate, RateError, RateLimit},
+    modes::RuleMode,
+    plan::{Fragments, Mode, OptionsRule, Plan, Ports, Posture},
     reader::{Reader, Value},
     source::Problems,
     target::parse_net,
 };
 
+pub(super) mod limits;
+
 /// Protected destinations at most.
 pub const MAX_PROTECTED: usize = 4096;
 
 /// Sections of sipguard.toml.
-pub(super) const SECTIONS: &[&str] = &["interfaces", "sip", "policy", "limits", "control"];
+pub(super) const SECTIONS: &[&str] =
+    &["interfaces", "sip", "policy", "limits", "rules", "events", "control"];
 pub(super) const INTERFACES: &[&str] = &["names", "mode"];
-pub(super) const SIP: &[&str] = &["ports", "addresses", "keepalives"];
-pub(super) const POLICY: &[&str] = &["posture", "options"];
-pub(super) const LIMITS: &[&str] = &["source_prefix_v6", "stranger"];
-pub(super) const CLASSES: &[&str] = &{
-    let mut names = [""; Class::ALL.len()];
-    let mut i = 0;
-    while i < names.len() {
-        names[i] = Class::ALL[i].name();
-        i += 1;
-    }
-    names
-};
-pub(super) const LIMIT: &[&str] = &["rate", "burst"];
+pub(super) const SIP: &[&str] = &["ports", "tls_ports", "addresses", "keepalives"];
+pub(super) const POLICY: &[&str] = &["posture", "options", "fragments", "mode", "ban"];
 pub(super) const CONTROL: &[&str] = &["socket"];
 
 /// More protected ports than this are no SIP server's.
@@ -62,8 +51,14 @@ pub(super) fn read(table: &DeTable<'_>, plan: &mut Plan, problems: &mut Problems
     if let Some(section) = root.section("policy", POLICY, problems) {
         policy(section, plan, problems);
     }
-    if let Some(section) = root.section("limits", LIMITS, problems) {
-        limits(section, plan, problems);
+    if let Some(section) = root.section("limits", limits::LIMITS, problems) {
+        limits::limits(section, plan, problems);
+    }
+    if let Some(section) = root.section("rules", limits::RULES, problems) {
+        limits::rules(section, plan, problems);
+    }
+    if let Some(section) = root.section("events", limits::EVENTS, problems) {
+        limits::events(section, plan, problems);
     }
     if let Some(section) = root.section("control", CONTROL, problems) {
         control(section, plan, problems);
@@ -114,7 +109,12 @@ fn twice(span: Range<usize>, what: &str, problems: &mut Problems<'_>) {
 
 fn sip(section: Reader<'_, '_>, plan: &mut Plan, problems: &mut Problems<'_>) {
     if let Some(value) = section.get("ports") {
-        ports(value, plan, problems);
+        if let Some(ports) = port_set(value, problems) {
+            set_ports(ports, value, plan, problems);
+        }
+    }
+    if let Some(ports) = section.get("tls_ports").and_then(|value| port_set(value, problems)) {
+        plan.tls_ports = ports.into_iter().collect::<Ports>();
     }
     let addresses = section.get("addresses");
     let addresses = addresses.and_then(|value| value.list(r#"["203.0.113.1"]"#, problems));
@@ -139,8 +139,9 @@ fn sip(section: Reader<'_, '_>, plan: &mut Plan, problems: &mut Problems<'_>) {
 
 const PORTS_EXAMPLE: &str = r#"[5060, "5070-5080"]"#;
 
-fn ports(value: Value<'_, '_>, plan: &mut Plan, problems: &mut Problems<'_>) {
-    let Some(items) = value.list(PORTS_EXAMPLE, problems) else { return };
+/// Ports and ranges of ports; `None` where one is wrong.
+fn port_set(value: Value<'_, '_>, problems: &mut Problems<'_>) -> Option<BTreeSet<u16>> {
+    let items = value.list(PORTS_EXAMPLE, problems)?;
     let mut ports = BTreeSet::new();
     let mut complete = true;
     for item in items {
@@ -164,9 +165,15 @@ fn ports(value: Value<'_, '_>, plan: &mut Plan, problems: &mut Problems<'_>) {
             },
         }
     }
-    if !complete {
-        return;
-    }
+    complete.then_some(ports)
+}
+
+fn set_ports(
+    ports: BTreeSet<u16>,
+    value: Value<'_, '_>,
+    plan: &mut Plan,
+    problems: &mut Problems<'_>,
+) {
     if ports.is_empty() {
         problems.error(value.span(), "no port is protected", "write ports = [5060]");
         return;
@@ -247,95 +254,22 @@ fn policy(section: Reader<'_, '_>, plan: &mut Plan, problems: &mut Problems<'_>)
     if let Some(options) = options {
         plan.options = options;
     }
-    section.finish(problems);
-}
-
-fn limits(section: Reader<'_, '_>, plan: &mut Plan, problems: &mut Problems<'_>) {
-    let bits = section.get("source_prefix_v6").and_then(|value| value.number(1..=128, problems));
-    if let Some(Ok(bits)) = bits.map(u8::try_from) {
-        plan.limits.source_prefix_v6 = bits;
+    let fragments = section.get("fragments");
+    let fragments =
+        fragments.and_then(|value| value.choice(&Fragments::ALL, Fragments::name, problems));
+    if let Some(fragments) = fragments {
+        plan.fragments = fragments;
     }
-    if let Some(stranger) = section.section("stranger", CLASSES, problems) {
-        for class in Class::ALL {
-            let Some(value) = stranger.get(class.name()) else { continue };
-            let Some(limit) = limit(value, problems) else { continue };
-            lint_limit(class, limit, value.span(), problems);
-            plan.limits.stranger[class as usize] = limit;
-        }
-        stranger.finish(problems);
+    let mode = section.get("mode");
+    if let Some(mode) =
+        mode.and_then(|value| value.choice(&RuleMode::ALL, RuleMode::name, problems))
+    {
+        plan.modes.all = mode;
+    }
+    if let Some(ban) = section.get("ban").and_then(|value| limits::duration(value, problems)) {
+        plan.ban = ban;
     }
     section.finish(problems);
-}
-
-fn limit(value: Value<'_, '_>, problems: &mut Problems<'_>) -> Option<RateLimit> {
-    let example = r#"write { rate = "5/s", burst = 10 } or "unlimited""#;
-    let reader = match value.raw() {
-        DeValue::String(text) if text == "unlimited" => return Some(RateLimit::Unlimited),
-        DeValue::String(text) => {
-            let help = match text.parse::<Rate>() {
-                Ok(rate) => format!("write {{ rate = \"{rate}\" }}"),
-                Err(_) => example.to_owned(),
-            };
-            problems.error(value.span(), format!("a limit cannot be `{text}`"), help);
-            return None;
-        }
-        DeValue::Table(_) => value.table(LIMIT, problems)?,
-        _ => {
-            value.wrong_type("a table with rate and burst", example, problems);
-            return None;
-        }
-    };
-    let limit = rate_and_burst(&reader, problems);
-    reader.finish(problems);
-    limit
-}
-
-fn rate_and_burst(reader: &Reader<'_, '_>, problems: &mut Problems<'_>) -> Option<RateLimit> {
-    let burst_value = reader.get("burst");
-    let burst = burst_value.map(|value| value.number(1..=MAX_BURST, problems));
-    let value = reader.need("rate", r#""5/s""#, problems)?;
-    let text = value.text(r#""5/s""#, problems)?;
-    let refused = |span, error: RateError, problems: &mut Problems<'_>| {
-        problems.error(span, format!("`{text}`: {error}"), error.remedy());
-    };
-    let rate: Rate = match text.parse() {
-        Ok(rate) => rate,
-        Err(error) => {
-            refused(value.span(), error, problems);
-            return None;
-        }
-    };
-    let burst = match burst {
-        Some(burst) => burst?,
-        // What the rate allows in one period, all at once.
-        None => rate.packets().min(MAX_BURST),
-    };
-    match RateLimit::new(rate, burst) {
-        Ok(limit) => Some(limit),
-        Err(error) => {
-            refused(burst_value.unwrap_or(value).span(), error, problems);
-            None
-        }
-    }
-}
-
-/// Warns of a limit that phones meet which all start at once.
-fn lint_limit(class: Class, limit: RateLimit, span: Range<usize>, problems: &mut Problems<'_>) {
-    let RateLimit::Limited { burst, .. } = limit else { return };
-    if !matches!(class, Class::Register | Class::Total) || burst >= SMALL_OFFICE {
-        return;
-    }
-    problems.warning(
-        span,
-        format!(
-            "phones behind one address lose packets: `{}` has a burst of {burst}",
-            class.name()
-        ),
-        format!(
-            "ten phones that start at once send {SMALL_OFFICE} REGISTERs: write a higher burst, \
-             or trust the offices"
-        ),
-    );
 }
 
 fn control(section: Reader<'_, '_>, plan: &mut Plan, problems: &mut Problems<'_>) {

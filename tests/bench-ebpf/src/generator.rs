@@ -49,7 +49,11 @@ pub(crate) struct Settings {
     sources: u32,
     /// The first of them, as a number.
     first: u32,
-    /// The distance between them, as a power of two.
+    /// A source's number times this, modulo the places, is its place.
+    spread: u32,
+    /// Places, less one: a power of two less one.
+    last_place: u32,
+    /// The distance between places, as a power of two.
     shift: u32,
     /// Where the frames go out.
     ifindex: u32,
@@ -145,7 +149,8 @@ fn address(context: &XdpContext, settings: &Settings, template: &Template) -> Op
         if settings.sources != 0 && template.fixed == 0 {
             let random = u64::from(bpf_get_prandom_u32());
             let chosen = (random * u64::from(settings.sources)) >> 32;
-            let address = settings.first.wrapping_add((chosen as u32) << (settings.shift & 31));
+            let place = (chosen as u32).wrapping_mul(settings.spread) & settings.last_place;
+            let address = settings.first.wrapping_add(place << (settings.shift & 31));
             *source = [((address >> 16) as u16).to_be(), (address as u16).to_be()];
             // Any port that is not well known.
             *((frame + UDP_SOURCE) as *mut u16) = (bpf_get_prandom_u32() as u16 | 0x0400).to_be();

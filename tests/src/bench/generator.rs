@@ -28,7 +28,7 @@ use super::{
     machine::{self, SENDER},
     programs::Programs,
     stand::Stand,
-    traffic::{APART, Mix, Template},
+    traffic::{APART, Mix, SPREAD, Template, last_place},
 };
 use crate::rig::wait;
 
@@ -65,6 +65,8 @@ struct Settings {
     templates: u32,
     sources: u32,
     first: u32,
+    spread: u32,
+    last_place: u32,
     shift: u32,
     ifindex: u32,
     gap_ns: u32,
@@ -135,6 +137,8 @@ impl Generator {
                 templates: frames.len().try_into()?,
                 sources: sources.map_or(0, |sources| sources.count),
                 first: sources.map_or(0, |sources| sources.first.to_bits()),
+                spread: SPREAD,
+                last_place: sources.map_or(0, |sources| last_place(sources.first)),
                 shift: APART,
                 ifindex: stand.far(),
                 gap_ns: pace.rate().map_or(0, |rate| 1_000_000_000 / rate.max(1)),

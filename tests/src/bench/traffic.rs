@@ -90,10 +90,23 @@ impl Sources {
     }
 }
 
+/// Neighbours in number lie far apart, as sources of the internet do. Odd, so
+/// that each number has a place of its own.
+pub const SPREAD: u32 = 0x9e37_79b1;
+
+/// Places of sources from `first` on, less one: those of 10.0.0.0/8, and those
+/// of 100.64.0.0/10.
+#[must_use]
+pub fn last_place(first: Ipv4Addr) -> u32 {
+    let bits = if first == BLOCKED { 24 } else { 22 };
+    (1 << (bits - APART)) - 1
+}
+
 /// The source of this number.
 #[must_use]
 pub fn source(first: Ipv4Addr, number: u32) -> Ipv4Addr {
-    Ipv4Addr::from_bits(first.to_bits() + (number << APART))
+    let place = number.wrapping_mul(SPREAD) & last_place(first);
+    Ipv4Addr::from_bits(first.to_bits() + (place << APART))
 }
 
 impl Mix {
@@ -209,6 +222,8 @@ pub fn invite() -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     /// The counts are those of the frames.
@@ -234,13 +249,13 @@ mod tests {
 
     #[test]
     fn sources_do_not_meet() {
-        let last = source(BLOCKED, 999_999);
-        assert!(last < STRANGERS && last.octets()[0] == 10, "{last}");
-        assert!(!source(STRANGERS, MANY).is_private());
-        let sources = Sources { first: STRANGERS, count: 2 };
-        assert_eq!(
-            sources.iter().collect::<Vec<_>>(),
-            [Ipv4Addr::new(100, 64, 0, 0), Ipv4Addr::new(100, 64, 0, 16)]
-        );
+        for (first, count, bits) in [(BLOCKED, 1_000_000, 8), (STRANGERS, MANY, 10)] {
+            let sources: BTreeSet<_> = Sources { first, count }.iter().collect();
+            assert_eq!(sources.len(), count as usize);
+            let net = |address: &Ipv4Addr| address.to_bits() >> (32 - bits);
+            assert!(sources.iter().all(|source| net(source) == net(&first)));
+            assert!(sources.iter().all(|source| source.to_bits() % (1 << APART) == 0));
+            assert_eq!(source(first, 0), first);
+        }
     }
 }

@@ -36,7 +36,6 @@ pub(super) fn cases() -> Vec<Case> {
         keepalive("vendor_word", b"jaK"),
         keepalive("vendor_bytes", [0xff; 8]),
         keepalive("vendor_bytes_eleven", [0xa5; 11]),
-        keepalive("short_word_options", b"OPTIONS"),
         keepalive("short_options_of_eleven_bytes", b"OPTIONS sip"),
         keepalive("short_response_of_eleven_bytes", b"SIP/2.0 200"),
         keepalive("stun_binding_request", stun([0, 1], b"")),

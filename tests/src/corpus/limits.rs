@@ -103,7 +103,7 @@ fn untouched() -> Vec<Case> {
         passes("register_beside_exhausted_keepalive", Class::Keepalive, Method::Register),
         case("signature_before_limits", Class::Register, Rule::Signature, &stranger(scanner))
             .method(Method::Register)
-            .signature("sipcli"),
+            .signature("sipcli alone"),
         case(
             "trusted_has_no_limit",
             Class::Total,

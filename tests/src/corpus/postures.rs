@@ -62,7 +62,7 @@ fn open() -> Vec<Case> {
         case("open_register", Rule::Stranger, stranger(register())).method(Method::Register),
         case("open_scanner", Rule::Signature, stranger(scanner))
             .method(Method::Register)
-            .signature("sipcli/"),
+            .signature("sipcli"),
         case("open_keepalive", Rule::Keepalive, stranger(b"\r\n\r\n")),
         case("open_response", Rule::Response, stranger(answer)),
         case("open_garbage", Rule::Unparsed, stranger([0xa5; 100])),

@@ -1,6 +1,5 @@
 //! Messages in the shape that attack tools give them (A01, A02, A07, A08).
-//! Where only the shape gives a tool away and its User-Agent is changed, the
-//! packet passes: fingerprints beyond User-Agent are no rule yet.
+//! What gives them away under a changed User-Agent is a fingerprint (F05).
 
 use sipguard_common::{method::Method, rule::Rule};
 
@@ -46,10 +45,6 @@ fn options(name: &'static str, id: &'static str, payload: impl AsRef<[u8]>) -> C
     Case::new(name, id, Rule::Options, stranger(payload).build()).method(Method::Options)
 }
 
-fn passes(name: &'static str, id: &'static str, method: Method, message: &Message) -> Case {
-    Case::new(name, id, Rule::Stranger, stranger(message.build()).build()).method(method)
-}
-
 fn sipvicious_tools() -> Vec<Case> {
     let scanner = "friendly-scanner";
     let uri = "sip:1000@203.0.113.1";
@@ -64,9 +59,21 @@ fn sipvicious_tools() -> Vec<Case> {
         dropped("svmap_invite", "A01", Method::Invite, scanner, &svwar("INVITE", scanner)),
         dropped("svwar", "A01", Method::Register, scanner, &svwar("REGISTER", scanner)),
         options("svwar_options_with_changed_agent", "A01", svwar("OPTIONS", "Phone").build()),
-        passes("svwar_with_changed_agent", "A01", Method::Register, &svwar("REGISTER", "Phone")),
+        dropped(
+            "svwar_with_changed_agent",
+            "A01",
+            Method::Register,
+            "svmap-tag",
+            &svwar("REGISTER", "Phone"),
+        ),
         dropped("svcrack", "A01", Method::Register, scanner, &svcrack(scanner)),
-        passes("svcrack_with_changed_agent", "A01", Method::Register, &svcrack("Phone")),
+        dropped(
+            "svcrack_with_changed_agent",
+            "A01",
+            Method::Register,
+            "svmap-tag",
+            &svcrack("Phone"),
+        ),
         Case::new(
             "svmap_over_ipv6",
             "A01",
@@ -123,7 +130,13 @@ fn other_tools() -> Vec<Case> {
         options("nmap_service_probe_cut_short", "A08", b"OPTIONS sip:nm SIP/2.0\r\n"),
         dropped("nmap_enumeration", "A08", Method::Register, "Nmap NSE", &enumeration),
         options("metasploit_options", "A08", metasploit("OPTIONS").build()),
-        passes("metasploit_enumeration", "A08", Method::Register, &metasploit("REGISTER")),
+        dropped(
+            "metasploit_enumeration",
+            "A08",
+            Method::Register,
+            "metasploit-tag",
+            &metasploit("REGISTER"),
+        ),
         options(
             "zmap_probe",
             "A08",
@@ -180,7 +193,7 @@ fn fraud() -> Vec<Case> {
             "fraud_sipcli",
             "A07",
             invite,
-            "sipcli/",
+            "sipcli",
             &call("900441632960000").agent("sipcli/v1.8").body("application/sdp", sdp()),
         ),
         dropped(
@@ -200,12 +213,19 @@ fn fraud() -> Vec<Case> {
                 .agent("pplsip")
                 .body("application/sdp", kit),
         ),
-        passes(
+        dropped(
             "fraud_with_random_agent",
             "A07",
             invite,
+            "toll-fraud-sdp",
             &call("0").agent("kx81bq").body("application/sdp", kit),
         ),
-        passes("fraud_without_agent", "A07", invite, &call("0").body("application/sdp", kit)),
+        dropped(
+            "fraud_without_agent",
+            "A07",
+            invite,
+            "toll-fraud-sdp",
+            &call("0").body("application/sdp", kit),
+        ),
     ]
 }

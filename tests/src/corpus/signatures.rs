@@ -33,6 +33,8 @@ impl Match {
 pub struct DefaultSignature {
     /// How it matches.
     pub how: Match,
+    /// Its name: the text, but for a few.
+    pub name: &'static str,
     /// What it looks for.
     pub text: &'static str,
     /// Name of the case that sends just this text.
@@ -40,24 +42,24 @@ pub struct DefaultSignature {
 }
 
 const fn prefix(case: &'static str, text: &'static str) -> DefaultSignature {
-    DefaultSignature { how: Match::Prefix, text, case }
+    DefaultSignature { how: Match::Prefix, name: text, text, case }
 }
 
 const fn contains(case: &'static str, text: &'static str) -> DefaultSignature {
-    DefaultSignature { how: Match::Contains, text, case }
+    DefaultSignature { how: Match::Contains, name: text, text, case }
 }
 
 const fn exact(case: &'static str, text: &'static str) -> DefaultSignature {
-    DefaultSignature { how: Match::Exact, text, case }
+    DefaultSignature { how: Match::Exact, name: text, text, case }
 }
 
 /// The User-Agent signatures that are on by default.
 pub const DEFAULT_SIGNATURES: &[DefaultSignature] = &[
     prefix("agent_friendly_scanner", "friendly-scanner"),
     prefix("agent_friendly_request", "friendly-request"),
-    exact("agent_sipcli", "sipcli"),
-    prefix("agent_sipcli_slash", "sipcli/"),
-    prefix("agent_sipcli_space", "sipcli "),
+    DefaultSignature { name: "sipcli alone", ..exact("agent_sipcli", "sipcli") },
+    DefaultSignature { name: "sipcli", ..prefix("agent_sipcli_slash", "sipcli/") },
+    DefaultSignature { name: "sipcli with a space", ..prefix("agent_sipcli_space", "sipcli ") },
     prefix("agent_sipscan", "sipscan"),
     prefix("agent_sivus", "SIVuS"),
     prefix("agent_siparmyknife", "siparmyknife"),
@@ -93,6 +95,41 @@ pub const DEFAULT_SIGNATURES: &[DefaultSignature] = &[
     prefix("agent_vaxuseragent", "VaxUserAgent"),
 ];
 
+/// The names of the others that are on by default, which look elsewhere.
+pub const FINGERPRINTS: &[&str] = &[
+    "svmap-tag",
+    "sipvicious-tag",
+    "svcrack-first-tag",
+    "svcrash-tag",
+    "svcrash-branch",
+    "svmap-from",
+    "svmap-to",
+    "sundayddr-branch",
+    "sundayddr-from",
+    "nmap-start-line",
+    "nmap-from",
+    "nmap-cseq",
+    "metasploit-tag",
+    "viproy-cseq",
+    "inviteflood-cseq",
+    "inviteflood-sdp",
+    "SIVuS-discovery",
+    "SIVuS-discovery-to",
+    "SIVuS-discovery-contact",
+    "smap-from",
+    "smap-to",
+    "censys-from",
+    "censys-uri",
+    "bare probe",
+    "rfc-atlanta",
+    "rfc-call-id",
+    "rfc-contact",
+    "toll-fraud-sdp",
+    "toll-fraud-call-id",
+    "sippts-sdp",
+    "sippts",
+];
+
 fn hit(name: &'static str, id: &'static str, agent: &str, text: &'static str) -> Case {
     let message = Message::request("REGISTER", "sip:203.0.113.1").agent(agent);
     Case::new(name, id, Rule::Signature, stranger(message.build()).build())
@@ -103,12 +140,12 @@ fn hit(name: &'static str, id: &'static str, agent: &str, text: &'static str) ->
 pub(super) fn cases() -> Vec<Case> {
     let mut cases: Vec<Case> = DEFAULT_SIGNATURES
         .iter()
-        .map(|signature| hit(signature.case, "F04", signature.text, signature.text))
+        .map(|signature| hit(signature.case, "F04", signature.text, signature.name))
         .collect();
     cases.extend([
         hit("d05_friendly_scanner_title_case", "D05", "Friendly-Scanner", "friendly-scanner"),
         hit("d05_friendly_scanner_upper_case", "D05", "FRIENDLY-SCANNER", "friendly-scanner"),
-        hit("d05_sipcli_mixed_case", "D05", "SipCLI/v1.8", "sipcli/"),
+        hit("d05_sipcli_mixed_case", "D05", "SipCLI/v1.8", "sipcli"),
         hit("d05_sundayddr_mixed_case", "D05", "SundayDDR", "sundayddr"),
         hit("d05_pplsip_upper_case", "D05", "PPLSIP", "pplsip"),
         hit("d05_nmap_lower_case", "D05", "nmap nse", "Nmap NSE"),
@@ -117,7 +154,7 @@ pub(super) fn cases() -> Vec<Case> {
         hit("d05_vax_lower_case", "D05", "vaxsipuseragent/3.5", "VaxSIPUserAgent"),
         hit("friendly_scanner_with_version", "F04", "friendly-scanner/0.3.4", "friendly-scanner"),
         hit("friendly_scanner_and_more_letters", "F04", "friendly-scannerX", "friendly-scanner"),
-        hit("sipcli_with_version", "F04", "sipcli/v1.8", "sipcli/"),
+        hit("sipcli_with_version", "F04", "sipcli/v1.8", "sipcli"),
         hit("sivus_with_version", "F04", "SIVuS Scanner 1.09", "SIVuS"),
         hit("viproy_with_name", "F04", "Viproy Penetration Testing Kit", "Viproy"),
         hit("vaxsipuseragent_with_version", "F04", "VaxSIPUserAgent/3.1", "VaxSIPUserAgent"),

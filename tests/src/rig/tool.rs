@@ -24,6 +24,7 @@ pub enum Tool {
     /// The Python that has sipvicious.
     Sipvicious,
     Sipguard,
+    Tcpdump,
     Unshare,
     XdpFilter,
     /// The XDP programs of the benchmarks.
@@ -45,6 +46,7 @@ impl Tool {
             Self::Setpriv => return on_path("setpriv"),
             Self::Sipp => return on_path("sipp"),
             Self::Sipsak => return on_path("sipsak"),
+            Self::Tcpdump => return on_path("tcpdump"),
             Self::Unshare => return on_path("unshare"),
             Self::Sipvicious => {
                 let tools = env::var_os("SIPGUARD_TOOLS")

@@ -1,6 +1,8 @@
 //! What the verbs need from outside, and how it gets here.
 
 pub(crate) mod apt;
+pub(crate) mod cpio;
+pub(crate) mod kernels;
 pub(crate) mod linker;
 pub(crate) mod packages;
 pub(crate) mod sipvicious;

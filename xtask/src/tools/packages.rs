@@ -72,6 +72,19 @@ pub(crate) const BENCH: &[Package] = &[
     Package::new("xdp-tools", "/usr/sbin/xdp-filter", "a filter to compare with"),
 ];
 
+/// For `kernels` and `ci`.
+pub(crate) const KERNELS: &[Package] = &[
+    Package::new("qemu-system-x86", "/usr/bin/qemu-system-x86_64", "virtual machines"),
+    Package::new("xz-utils", "/usr/bin/xz", "unpacking modules of kernels"),
+    Package::new("binutils", "/usr/bin/strip", "small programs for virtual machines"),
+    Package::new("iproute2", "/sbin/ip", "network namespaces of the tests"),
+    Package::new(
+        "debian-archive-keyring",
+        "/usr/share/keyrings/debian-archive-keyring.gpg",
+        "trusting Debian's kernels",
+    ),
+];
+
 /// For whatever uses sipvicious.
 const PYTHON_VENV: Package = Package::new(
     "python3-venv",

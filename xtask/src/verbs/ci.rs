@@ -1,4 +1,5 @@
-//! `ci`: format and lints, then the same tests as `test`; a skip is a failure.
+//! `ci`: format and lints, then the same tests as `test`, then all of `kernels`;
+//! a skip is a failure.
 
 use std::process::{Command, ExitCode};
 
@@ -7,7 +8,7 @@ use anyhow::{Context as _, Result};
 use crate::{
     cargo, process,
     verbs::{
-        build,
+        build, kernels,
         test::{self, Skips},
     },
     workspace::Workspace,
@@ -18,7 +19,9 @@ pub(crate) fn run(workspace: &Workspace) -> Result<ExitCode> {
     process::run(cargo::host(workspace).args(["fmt", "--all", "--check"]))
         .context("run `cargo fmt --all`")?;
     clippy(workspace)?;
-    test::run_all(workspace, &[], Skips::Fail)
+    let mut totals = test::run_all(workspace, &[], Skips::Fail)?;
+    totals += kernels::run_all(workspace, &[])?;
+    Ok(test::finish(totals))
 }
 
 /// Where kernel programs are looked at for the host, their profile must not

@@ -32,3 +32,8 @@ pub(crate) fn test_tools(workspace: &Workspace) -> Result<()> {
     apt::ensure(&packages::missing(packages::TESTS), "the tests")?;
     sipvicious::ensure(workspace).context("cannot install sipvicious")
 }
+
+/// The programs that other kernels are tried with.
+pub(crate) fn virtual_machines() -> Result<()> {
+    apt::ensure(&packages::missing(packages::KERNELS), "virtual machines")
+}

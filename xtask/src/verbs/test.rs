@@ -7,8 +7,8 @@
 //! A test that cannot run on this machine writes a line `SKIPPED: reason` and
 //! returns. For a person that is a skip, for CI a failure.
 
-mod executable;
-mod libtest;
+pub(crate) mod executable;
+pub(crate) mod libtest;
 mod runner;
 
 use std::{env, process::ExitCode};
@@ -38,11 +38,21 @@ pub(crate) struct Args {
 
 pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     let in_ci = env::var_os("CI").is_some_and(|value| value == "true");
-    run_all(workspace, &args.filters, if in_ci { Skips::Fail } else { Skips::Count })
+    let skips = if in_ci { Skips::Fail } else { Skips::Count };
+    Ok(finish(run_all(workspace, &args.filters, skips)?))
 }
 
-/// Ends with the line of totals, unless something could not be built.
-pub(crate) fn run_all(workspace: &Workspace, filters: &[String], skips: Skips) -> Result<ExitCode> {
+/// Prints the line of totals, the last one of whatever runs tests.
+pub(crate) fn finish(totals: Totals) -> ExitCode {
+    if totals.count() == 0 {
+        eprintln!("error: there is no such test");
+    }
+    println!("{totals}");
+    if totals.failed == 0 && totals.count() > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Runs every test that the filters choose.
+pub(crate) fn run_all(workspace: &Workspace, filters: &[String], skips: Skips) -> Result<Totals> {
     match setup::test_tools(workspace) {
         // The tests that miss something will say so and count as skipped.
         Err(error) if skips == Skips::Count => eprintln!("warning: {error:#}"),
@@ -64,12 +74,7 @@ pub(crate) fn run_all(workspace: &Workspace, filters: &[String], skips: Skips) -
     if !with_root.is_empty() {
         totals += run_with_root(workspace, &with_root, &filters, skips)?;
     }
-
-    if totals.count() == 0 {
-        eprintln!("error: there is no such test");
-    }
-    println!("{totals}");
-    Ok(if totals.failed == 0 && totals.count() > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(totals)
 }
 
 fn run_with_root(

@@ -113,7 +113,7 @@ fn new_trust_over_an_operators_block_is_told() {
     let mut daemon = daemon(&fake, "");
     daemon.block(net("192.0.2.0/24"), None, None, 0).unwrap();
     let mut plan = Plan::default();
-    let peer = crate::policy::Peer { name: "carrier".to_owned() };
+    let peer = crate::policy::Peer { name: "carrier".to_owned(), class: None };
     plan.trusted.insert("192.0.2.7".parse().unwrap(), peer);
     let reloaded = daemon.replace(plan, Vec::new(), By::Signal).unwrap();
     assert_eq!(

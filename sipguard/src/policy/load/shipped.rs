@@ -2,11 +2,17 @@
 
 use std::{fs, path::PathBuf};
 
-use sipguard_common::automaton::Field;
+use sipguard_common::{abi::Policy, automaton::Field, rule::Rule};
 use toml::de::{DeTable, DeValue};
 
 use super::*;
-use crate::policy::{Match, blocks, lint, peers, settings, signatures};
+use crate::policy::{
+    Condition, Match, Signature, blocks, lint,
+    modes::dropping,
+    peers,
+    settings::{self, limits},
+    signatures,
+};
 
 fn config() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../config")
@@ -20,6 +26,20 @@ fn shipped() -> Plan {
     let (plan, warnings) = load(&config()).unwrap_or_else(|found| panic!("{found}"));
     assert!(warnings.is_empty(), "{}", Diagnostics(warnings));
     plan
+}
+
+/// The signatures that look at User-Agent alone.
+fn agents(plan: &Plan) -> impl Iterator<Item = &Condition> {
+    plan.signatures.iter().filter_map(Signature::only).filter(|only| only.field == Field::UserAgent)
+}
+
+fn nothing_genuine_matches(plan: &Plan) {
+    for (field, values) in lint::GENUINE {
+        for value in *values {
+            let index = lint::run(&plan.policy.automaton, *field, value);
+            assert_eq!(index, None, "{field:?}: {value}");
+        }
+    }
 }
 
 /// The index of the signature that a User-Agent matches.
@@ -36,8 +56,9 @@ fn it_is_the_built_in_policy_and_signatures() {
     assert!(changes.is_empty(), "{changes}");
     expected.policy.automaton.roots = plan.policy.automaton.roots;
     assert_eq!(plan.policy.limits, expected.policy.limits);
-    assert!(plan.policy.ports == expected.policy.ports);
-    assert_eq!(plan.policy.source_mask, expected.policy.source_mask);
+    // Padding-free: all settings stand before the automaton, which is last.
+    let settings = std::mem::offset_of!(Policy, automaton);
+    assert!(plan.policy_bytes()[..settings] == expected.policy_bytes()[..settings]);
 }
 
 /// Every key that can be written stands in the manual with a value, or, in
@@ -51,14 +72,22 @@ fn every_key_is_documented() {
             Some(at.get(*key)?.get_ref().clone())
         })
     };
+    let modes: Vec<&str> = dropping().map(Rule::name).collect();
     for (path, keys) in [
         (&[][..], settings::SECTIONS),
         (&["interfaces"], settings::INTERFACES),
         (&["sip"], settings::SIP),
         (&["policy"], settings::POLICY),
-        (&["limits"], settings::LIMITS),
-        (&["limits", "stranger"], settings::CLASSES),
-        (&["limits", "stranger", "register"], settings::LIMIT),
+        (&["limits"], limits::LIMITS),
+        (&["limits", "stranger"], limits::CLASSES),
+        (&["limits", "stranger", "register"], limits::LIMIT),
+        (&["limits", "strangers"], limits::BUDGETS),
+        (&["limits", "subnet"], limits::SUBNET),
+        (&["limits", "ports"], limits::PORTS),
+        (&["limits", "message"], limits::MESSAGE),
+        (&["rules"], &modes),
+        (&["rules", "signature"], limits::RULE),
+        (&["events"], limits::EVENTS),
         (&["control"], settings::CONTROL),
     ] {
         for key in keys {
@@ -164,7 +193,8 @@ fn known_scanners_match() {
         for value in [value.to_lowercase(), value.to_uppercase(), swapped, value] {
             let index = matches(&plan, &value).unwrap_or_else(|| panic!("{value} passes"));
             let signature = &plan.signatures[index];
-            assert_eq!((signature.kind, signature.text.as_str()), (kind, text), "{value}");
+            let only = signature.only().unwrap();
+            assert_eq!((only.kind, only.text.as_str()), (kind, text), "{value}");
         }
     };
     for text in prefix {
@@ -182,7 +212,8 @@ fn known_scanners_match() {
     check(Match::Contains, "sipvicious", "the sipvicious suite".to_owned());
     // It begins with the letters of sipcli, and is a phone's.
     assert_eq!(matches(&plan, "SipClient 2.1"), None);
-    assert_eq!(plan.signatures.len(), prefix.len() + exact.len() + 3);
+    let agents = agents(&plan).count();
+    assert_eq!(agents, prefix.len() + exact.len() + 3);
 }
 
 /// L33: User-Agents that must pass.
@@ -208,9 +239,7 @@ fn l33_phones_gateways_and_servers_pass() {
     ] {
         assert_eq!(matches(&plan, value), None, "{value}");
     }
-    for value in lint::GENUINE {
-        assert_eq!(matches(&plan, value), None, "{value}");
-    }
+    nothing_genuine_matches(&plan);
 }
 
 /// D18: `system` blocked 3CXPhoneSystem, `x` blocked X-Lite.
@@ -236,13 +265,24 @@ fn opt_in_signatures_work_when_enabled() {
         fs::write(dir.path().join(name), text).unwrap();
     }
     let (plan, warnings) = load(dir.path()).unwrap_or_else(|found| panic!("{found}"));
-    assert_eq!(plan.signatures.len(), shipped().signatures.len() + 27);
+    assert_eq!(plan.signatures.len(), shipped().signatures.len() + 31);
     // sipptk is one of SIPp's, once that is enabled.
     assert_eq!(warnings.len(), 1, "{}", Diagnostics(warnings));
-    for signature in &plan.signatures {
-        assert!(matches(&plan, &signature.text).is_some(), "{}", signature.text);
+    for Condition { text, .. } in agents(&plan) {
+        assert!(matches(&plan, text).is_some(), "{text}");
     }
-    for value in lint::GENUINE {
-        assert_eq!(matches(&plan, value), None, "{value}");
+    for (field, value, name) in [
+        (Field::From, "sipp <sip:sipp@198.51.100.7>;tag=7SIPpTag001", "SIPp tag"),
+        (Field::Subject, "Performance Test", "SIPp subject"),
+        (Field::From, "sip:sipsak@198.51.100.7:5061;tag=3ade68b1", "sipsak-from"),
+        (
+            Field::Via,
+            "SIP/2.0/UDP 198.51.100.7:5061;branch=z9hG4bK.1a2b3c4d;rport;alias",
+            "sipsak-branch",
+        ),
+    ] {
+        let index = lint::run(&plan.policy.automaton, field, value);
+        assert_eq!(index.map(|index| plan.signatures[index].name.as_str()), Some(name));
     }
+    nothing_genuine_matches(&plan);
 }

@@ -8,7 +8,7 @@ use sipguard_common::{abi, bucket::Limit, method::Class};
 use tempfile::TempDir;
 
 use super::*;
-use crate::policy::{Mode, OptionsRule, Posture, Target};
+use crate::policy::{CpsClass, Mode, OptionsRule, Posture, Target};
 
 /// A configuration directory whose other files are empty.
 struct Config(TempDir);
@@ -331,6 +331,23 @@ address = "::ffff:192.0.2.7"
     );
 }
 
+/// F01: each class by its name, none by default, and nothing else.
+#[test]
+fn peers_have_classes() {
+    let one = |line: &str| {
+        format!("[[peer]]\nname = \"carrier\"\naddress = [\"192.0.2.1\", \"192.0.2.2\"]\n{line}")
+    };
+    for class in CpsClass::ALL {
+        let plan = plan(TRUSTED, &one(&format!("class = \"{}\"\n", class.name())));
+        assert_eq!(plan.trusted.len(), 2);
+        assert!(plan.trusted.values().all(|peer| peer.class == Some(class)));
+    }
+    assert!(plan(TRUSTED, &one("")).trusted.values().all(|peer| peer.class.is_none()));
+    let found = errors(TRUSTED, &one("class = \"huge\"\n"));
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].contains("premium"), "{found:?}");
+}
+
 #[test]
 fn duplicate_peers_name_both_places() {
     assert_eq!(
@@ -465,7 +482,8 @@ fn enabled_signatures_reach_the_automaton_in_order() {
     let names: Vec<&str> =
         plan.signatures.iter().map(|signature| signature.name.as_str()).collect();
     assert_eq!(names, ["one", "three"]);
-    let run = |value| lint::run(&plan.policy.automaton, plan.signatures[0].field, value);
+    let run =
+        |value| lint::run(&plan.policy.automaton, plan.signatures[0].conditions[0].field, value);
     assert_eq!(run("Friendly-Scanner"), Some(0));
     assert_eq!(run("is SIPVicious"), Some(1));
     assert_eq!(run("sundayddr"), None);

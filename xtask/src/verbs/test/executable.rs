@@ -15,20 +15,20 @@ use crate::{cargo, verbs::build, workspace::Workspace};
 const KERNEL_TESTS: &str = "tests";
 
 /// Something that prints what a libtest executable prints.
-pub(super) struct Executable {
+pub(crate) struct Executable {
     /// As a filter on the command line names it.
-    pub(super) name: String,
-    pub(super) program: PathBuf,
+    pub(crate) name: String,
+    pub(crate) program: PathBuf,
     /// What comes before libtest's own arguments.
-    pub(super) arguments: Vec<OsString>,
+    pub(crate) arguments: Vec<OsString>,
     /// Where cargo would run it: its package's folder.
-    pub(super) folder: PathBuf,
-    pub(super) needs_root: bool,
+    pub(crate) folder: PathBuf,
+    pub(crate) needs_root: bool,
 }
 
 /// Compiles every test of the host crates, with overflow checks and debug
 /// assertions: the tests are there to find what these find.
-pub(super) fn build_all(workspace: &Workspace) -> Result<Vec<Executable>> {
+pub(crate) fn build_all(workspace: &Workspace) -> Result<Vec<Executable>> {
     let output = cargo::host(workspace)
         .args(["test", "--no-run", "--workspace", "--locked"])
         .args(build::WITHOUT_KERNEL_PROGRAMS)
@@ -43,7 +43,7 @@ pub(super) fn build_all(workspace: &Workspace) -> Result<Vec<Executable>> {
 
 /// An executable's own name chooses it whole; other filters go to libtest.
 /// Returns the chosen ones and the filters for libtest.
-pub(super) fn choose(
+pub(crate) fn choose(
     executables: Vec<Executable>,
     filters: &[String],
 ) -> (Vec<Executable>, Vec<String>) {

@@ -7,19 +7,19 @@ const SKIPPED: &str = "SKIPPED: ";
 
 /// What became of a number of tests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Totals {
-    pub(super) passed: u64,
-    pub(super) failed: u64,
-    pub(super) skipped: u64,
+pub(crate) struct Totals {
+    pub(crate) passed: u64,
+    pub(crate) failed: u64,
+    pub(crate) skipped: u64,
 }
 
 impl Totals {
-    pub(super) fn count(self) -> u64 {
+    pub(crate) fn count(self) -> u64 {
         self.passed + self.failed + self.skipped
     }
 
     /// The same where a skip counts as a failure.
-    pub(super) fn with_skips_failed(self) -> Self {
+    pub(crate) fn with_skips_failed(self) -> Self {
         Self { failed: self.failed + self.skipped, skipped: 0, ..self }
     }
 }
@@ -43,7 +43,7 @@ impl fmt::Display for Totals {
 /// Tests that pass show their output too, for libtest keeps what a test writes
 /// and the reason of a skip is in there; everything else of it is hidden.
 #[derive(Debug, Default)]
-pub(super) struct Reader {
+pub(crate) struct Reader {
     results: Totals,
     ignored: u64,
     skips: u64,
@@ -55,7 +55,7 @@ pub(super) struct Reader {
 
 impl Reader {
     /// Takes a line of stdout; returns what of it a person wants to see.
-    pub(super) fn stdout<'a>(&mut self, line: &'a str) -> Option<Cow<'a, str>> {
+    pub(crate) fn stdout<'a>(&mut self, line: &'a str) -> Option<Cow<'a, str>> {
         if let Some(result) = line.strip_prefix("test result: ") {
             self.result(result);
             return Some(line.into());
@@ -83,7 +83,7 @@ impl Reader {
     }
 
     /// A line of stderr, which libtest does not keep.
-    pub(super) fn stderr(&mut self, line: &str) {
+    pub(crate) fn stderr(&mut self, line: &str) {
         if line.starts_with(SKIPPED) {
             self.skips += 1;
         }
@@ -92,7 +92,7 @@ impl Reader {
     /// The totals after the end; `succeeded` tells whether the exit code was 0.
     /// A run that ends without a result, or badly after a good one, counts as
     /// one more failure.
-    pub(super) fn finish(&self, succeeded: bool) -> Totals {
+    pub(crate) fn finish(&self, succeeded: bool) -> Totals {
         let Totals { passed, failed, .. } = self.results;
         // libtest takes a test that skips itself for passed.
         let skipped = self.skips.min(passed);

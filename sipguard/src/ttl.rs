@@ -34,6 +34,13 @@ pub enum TtlError {
 }
 
 impl Ttl {
+    /// One minute.
+    pub const MINUTE: Self = Self(60);
+    /// Ten minutes.
+    pub const TEN_MINUTES: Self = Self(600);
+    /// Seven days.
+    pub const WEEK: Self = Self(7 * 86_400);
+
     /// `None` for 0 and for more than ten years.
     #[must_use]
     pub const fn from_seconds(seconds: u64) -> Option<Self> {
