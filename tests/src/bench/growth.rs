@@ -20,6 +20,8 @@ pub struct Size {
     pub count: u32,
     /// Nanoseconds for each packet.
     pub rounds: Vec<f64>,
+    /// Shares of its CPU that the receiving thread has had.
+    pub busy: Vec<f64>,
     /// Bytes of the maps.
     pub map_bytes: u64,
 }
@@ -65,12 +67,14 @@ fn sizes(
     for (stand, &count) in stands.iter().zip(counts) {
         let active = Active::sipguard_with(stand, &of(count).0)?;
         let map_bytes = daemon::map_bytes(active.sipguard()?.pid())?;
-        sizes.push(Size { count, rounds: Vec::new(), map_bytes });
+        sizes.push(Size { count, rounds: Vec::new(), busy: Vec::new(), map_bytes });
         filters.push(active);
     }
     for _ in 0..effort.rounds {
         for (active, size) in filters.iter().zip(&mut sizes) {
-            size.rounds.push(flood(active, of(size.count).1, effort.window)?.cost()?);
+            let span = flood(active, of(size.count).1, effort.window)?;
+            size.rounds.push(span.cost()?);
+            size.busy.push(span.busy());
         }
     }
     Ok(sizes)

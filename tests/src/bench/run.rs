@@ -380,7 +380,7 @@ impl Work {
         let raw: Vec<Value> = sizes
             .iter()
             .map(
-                |size| json!({"count": size.count, "ns": size.rounds, "map_bytes": size.map_bytes}),
+                |size| json!({"count": size.count, "ns": size.rounds, "busy": size.busy, "map_bytes": size.map_bytes}),
             )
             .collect();
         self.raw.insert(key.to_owned(), json!(raw));
