@@ -11,6 +11,7 @@ use crate::corpus::{self, Setup};
 pub const UNSHARED: &str = "
 [limits.strangers]
 total = \"unlimited\"
+other = \"unlimited\"
 [limits.subnet]
 total = \"unlimited\"
 ";

@@ -26,6 +26,7 @@ posture = \"attack\"
 fragments = \"drop\"
 [limits.strangers]
 total = { rate = \"50/s\", burst = 20 }
+other = { rate = \"5/s\", burst = 3 }
 syn = { rate = \"5/s\", burst = 2 }
 keepalive = { rate = \"20/s\", burst = 5 }
 response = { rate = \"20/s\", burst = 5 }

@@ -174,7 +174,14 @@ fn shared() -> Vec<Case> {
         ),
         case("strangers_over_their_budget", "F09", Rule::RateStrangers, register().build(), total)
             .method(Method::Register),
-        case("garbage_over_the_budget", "F09", Rule::RateStrangers, vec![0xa5; 100], total),
+        case("garbage_beside_a_spent_budget", "F09", Rule::Unparsed, vec![0xa5; 100], total),
+        case(
+            "garbage_over_the_budget",
+            "F09",
+            Rule::RateStrangers,
+            vec![0xa5; 100],
+            Setup::BudgetExhausted(Budget::Other),
+        ),
         case("scanner_beside_a_spent_budget", "F09", Rule::Signature, scanner(), total)
             .method(Method::Register)
             .signature("friendly-scanner"),
