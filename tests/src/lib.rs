@@ -7,6 +7,7 @@
 //! by hand: attacks are malformed, and no library may repair them.
 
 pub mod corpus;
+pub mod crowd;
 pub mod kernel;
 pub mod layout;
 pub mod mutate;
