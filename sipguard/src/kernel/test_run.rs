@@ -285,10 +285,8 @@ impl TestKernel {
     pub fn run(&mut self, frame: &[u8]) -> Result<Verdict, KernelError> {
         let returned = test_run(&self.kernel, frame, 1)?.return_value;
         let judged = self.judged.get(&0, 0).map_err(KernelError::map("reading the outcome"))?;
-        let rule = Rule::from_number(judged.rule).ok_or(KernelError::Missing {
-            what: "known rule for an outcome in",
-            name: "JUDGED",
-        })?;
+        let rule = Rule::from_number(judged.rule)
+            .ok_or(KernelError::Missing { what: "known rule for an outcome in", name: "JUDGED" })?;
         Ok(Verdict {
             rule,
             method: Method::ALL.get(judged.method as usize).copied().unwrap_or(Method::Unknown),

@@ -363,7 +363,7 @@ impl Plan {
         }
         for budget in Budget::ALL {
             let limit = limits.strangers[budget as usize].limit();
-            let is_new = matches!(budget, Budget::Total | Budget::Syn);
+            let is_new = matches!(budget, Budget::Total | Budget::Syn | Budget::Other);
             policy.strangers[budget as usize] = as_posture(limit, is_new);
         }
         policy.subnet = as_posture(limits.subnet.total.limit(), true);
