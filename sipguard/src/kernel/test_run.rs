@@ -59,6 +59,18 @@ pub enum Action {
     Reset,
 }
 
+impl Action {
+    /// As shown to users.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Drop => "drop",
+            Self::Reset => "reset",
+        }
+    }
+}
+
 /// The program as it protects, clock and all, run over single frames.
 pub struct BenchKernel {
     kernel: Kernel,
@@ -273,10 +285,8 @@ impl TestKernel {
     pub fn run(&mut self, frame: &[u8]) -> Result<Verdict, KernelError> {
         let returned = test_run(&self.kernel, frame, 1)?.return_value;
         let judged = self.judged.get(&0, 0).map_err(KernelError::map("reading the outcome"))?;
-        let rule = Rule::from_number(judged.rule).ok_or(KernelError::Missing {
-            what: "known rule for an outcome in",
-            name: "JUDGED",
-        })?;
+        let rule = Rule::from_number(judged.rule)
+            .ok_or(KernelError::Missing { what: "known rule for an outcome in", name: "JUDGED" })?;
         Ok(Verdict {
             rule,
             method: Method::ALL.get(judged.method as usize).copied().unwrap_or(Method::Unknown),
