@@ -8,6 +8,7 @@
 
 pub mod bench;
 pub mod corpus;
+pub mod crowd;
 pub mod kernel;
 pub mod layout;
 pub mod mutate;
