@@ -45,7 +45,7 @@ pub(in crate::daemon) async fn pump(reader: EventReader, shared: Shared) {
 }
 
 async fn run(reader: EventReader, shared: &Shared) -> io::Result<()> {
-    let mut ring = AsyncFd::register_with_interest(Ring(reader), Interest::READABLE)?;
+    let mut ring = AsyncFd::with_interest(Ring(reader), Interest::READABLE)?;
     let mut digest = Digest::default();
     let mut minute = interval_at(Instant::now() + MINUTE, MINUTE);
     minute.set_missed_tick_behavior(MissedTickBehavior::Delay);
