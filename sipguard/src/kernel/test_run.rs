@@ -59,6 +59,18 @@ pub enum Action {
     Reset,
 }
 
+impl Action {
+    /// As shown to users.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Drop => "drop",
+            Self::Reset => "reset",
+        }
+    }
+}
+
 /// The program as it protects, clock and all, run over single frames.
 pub struct BenchKernel {
     kernel: Kernel,
@@ -212,6 +224,18 @@ impl TestKernel {
         self.budgets.set(budget as u32, tat_ns, 0).map_err(KernelError::map("setting a budget"))
     }
 
+    /// How many entries are kept of strangers, of their networks and of their
+    /// ports.
+    ///
+    /// # Errors
+    /// Where the kernel refuses.
+    pub fn remembered(&self) -> Result<[usize; 3], KernelError> {
+        let context = KernelError::map("counting sources");
+        let count =
+            || Ok([entries(&self.strangers)?, entries(&self.subnets)?, entries(&self.ports)?]);
+        count().map_err(context)
+    }
+
     /// Forgets every stranger, and what they all have spent.
     ///
     /// # Errors
@@ -273,10 +297,8 @@ impl TestKernel {
     pub fn run(&mut self, frame: &[u8]) -> Result<Verdict, KernelError> {
         let returned = test_run(&self.kernel, frame, 1)?.return_value;
         let judged = self.judged.get(&0, 0).map_err(KernelError::map("reading the outcome"))?;
-        let rule = Rule::from_number(judged.rule).ok_or(KernelError::Missing {
-            what: "known rule for an outcome in",
-            name: "JUDGED",
-        })?;
+        let rule = Rule::from_number(judged.rule)
+            .ok_or(KernelError::Missing { what: "known rule for an outcome in", name: "JUDGED" })?;
         Ok(Verdict {
             rule,
             method: Method::ALL.get(judged.method as usize).copied().unwrap_or(Method::Unknown),
@@ -290,6 +312,10 @@ impl TestKernel {
             },
         })
     }
+}
+
+fn entries<V: aya::Pod>(map: &HashMap<MapData, Address, V>) -> Result<usize, MapError> {
+    map.keys().try_fold(0, |count, key| key.map(|_| count + 1))
 }
 
 fn forget<V: aya::Pod>(map: &mut HashMap<MapData, Address, V>) -> Result<(), MapError> {

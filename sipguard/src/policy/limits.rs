@@ -131,6 +131,7 @@ const DEFAULT_STRANGERS: [RateLimit; BUDGETS] = {
             Budget::Syn => RateLimit::fixed(500, 2000),
             Budget::Keepalive => RateLimit::fixed(20_000, 40_000),
             Budget::Response => RateLimit::fixed(5000, 20_000),
+            Budget::Other => RateLimit::fixed(200, 1000),
         };
         i += 1;
     }
