@@ -5,6 +5,7 @@ mod block;
 mod change;
 mod check;
 mod exit;
+mod explain;
 mod list;
 mod out;
 mod program_info;
@@ -61,6 +62,7 @@ enum Verb {
     List(list::Args),
     Status(status::Args),
     Replay(replay::Args),
+    Explain(explain::Args),
     #[command(hide = true)]
     ProgramInfo(program_info::Args),
 }
@@ -103,6 +105,7 @@ fn dispatch(Args { socket, verb }: Args) -> Result<(), Failure> {
         Verb::List(args) => list::run(&args, &client(socket)),
         Verb::Status(args) => status::run(&args, &client(socket)),
         Verb::Replay(args) => replay::run(&args),
+        Verb::Explain(args) => explain::run(&args, socket),
         Verb::ProgramInfo(args) => program_info::run(&args),
     }
 }
