@@ -57,7 +57,7 @@ pub unsafe fn admit<B: Buckets>(buckets: &mut B, policy: *const Policy, class: u
                 return Rule::RateMethod.number();
             }
         }
-        let is_request = budget == Budget::Total as u32;
+        let is_request = budget == Budget::Total as u32 || budget == Budget::Other as u32;
         if is_request {
             let total = Class::Total as u32;
             if !buckets.source(total, of_class(total)) && over(buckets, policy, Rule::RateSource) {
@@ -103,6 +103,7 @@ const fn budget_of(class: u32) -> u32 {
     match class {
         5 => Budget::Response as u32,
         6 => Budget::Keepalive as u32,
+        7 => Budget::Other as u32,
         9 => Budget::Syn as u32,
         _ => Budget::Total as u32,
     }
@@ -119,6 +120,7 @@ mod tests {
                 Class::Response => Budget::Response,
                 Class::Keepalive => Budget::Keepalive,
                 Class::Syn => Budget::Syn,
+                Class::Other => Budget::Other,
                 _ => Budget::Total,
             };
             assert_eq!(budget_of(class as u32), budget as u32);

@@ -250,7 +250,8 @@ fn request<M: Message>(message: &mut M, content: u32, is_tcp: bool) -> Judgement
         method => method,
     };
     let of = |rule: Rule| Judgement { rule: rule.number(), method };
-    if method == OPTIONS && message.policy().options == options::DROP && message.hit(Rule::Options) {
+    if method == OPTIONS && message.policy().options == options::DROP && message.hit(Rule::Options)
+    {
         return of(Rule::Options);
     }
     if content != Content::GARBAGE && message.signature() != 0 && message.hit(Rule::Signature) {

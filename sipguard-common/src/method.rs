@@ -152,19 +152,23 @@ impl Class {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Budget {
-    /// Requests, and what cannot be read.
+    /// Requests.
     Total = 0,
     Syn = 1,
     Keepalive = 2,
     Response = 3,
+    /// Unknown methods and packets that are no SIP: a flood of garbage takes
+    /// nothing from the requests.
+    Other = 4,
 }
 
 /// How many budgets there are.
-pub const BUDGETS: usize = 4;
+pub const BUDGETS: usize = 5;
 
 impl Budget {
     /// Every budget, by number.
-    pub const ALL: [Self; BUDGETS] = [Self::Total, Self::Syn, Self::Keepalive, Self::Response];
+    pub const ALL: [Self; BUDGETS] =
+        [Self::Total, Self::Syn, Self::Keepalive, Self::Response, Self::Other];
 
     /// The key under `[limits.strangers]`.
     #[must_use]
@@ -174,6 +178,7 @@ impl Budget {
             Self::Syn => "syn",
             Self::Keepalive => "keepalive",
             Self::Response => "response",
+            Self::Other => "other",
         }
     }
 }

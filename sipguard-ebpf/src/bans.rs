@@ -17,7 +17,7 @@ pub(crate) fn ban(policy: &Policy, packet: *const Packet, rule: u32, slot: u32) 
     let source = unsafe { (*packet).source.source(policy.source_mask) };
     let since_ns = clock::now();
     let ban = Ban { expires_ns: since_ns + policy.ban_ns, since_ns, rule, signature: slot };
-    if maps::BANNED.insert(&source, &ban, 0).is_ok() {
+    if maps::BANNED.insert(source, ban, 0).is_ok() {
         // From now on the map is looked at. A word of one value only.
         let _ = maps::BANS_MADE.set(0, 1, 0);
     }

@@ -103,8 +103,7 @@ unsafe fn by_method(counters: *mut Counters, method: u32, drops: bool) {
     }
     // SAFETY: compared above.
     unsafe {
-        let slots =
-            if drops { &raw mut (*counters).dropped } else { &raw mut (*counters).passed };
+        let slots = if drops { &raw mut (*counters).dropped } else { &raw mut (*counters).passed };
         *slots.cast::<u64>().add(method) += 1;
     }
 }

@@ -36,8 +36,11 @@ pub(crate) fn is_two_way(frame: &Ingress<'_>, packet: *const Packet) -> bool {
     }
     // SAFETY: the packet lies in the scratch memory.
     let offset = unsafe { (*packet).transport() };
-    let (Some(sequence), Some(acknowledged)) = (frame.word(offset + 4), frame.word(offset + 8))
-    else {
+    // One after the other: of a pair LLVM spills a half that was never read.
+    let Some(sequence) = frame.word(offset + 4) else {
+        return false;
+    };
+    let Some(acknowledged) = frame.word(offset + 8) else {
         return false;
     };
     // SAFETY: the tuple lives on the stack, the socket is released on every

@@ -71,8 +71,10 @@ impl World for Kernel<'_> {
         if len < MIN_MESSAGE {
             return false;
         }
-        let (Some(first), Some(second)) = (self.frame.word(payload), self.frame.word(payload + 4))
-        else {
+        let Some(first) = self.frame.word(payload) else {
+            return false;
+        };
+        let Some(second) = self.frame.word(payload + 4) else {
             return false;
         };
         let word = u64::from(first) << 32 | u64::from(second);

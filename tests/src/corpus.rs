@@ -18,6 +18,7 @@ mod limits;
 mod lists;
 mod not_sip;
 mod options;
+mod policy;
 mod postures;
 mod responses;
 mod scanners;
@@ -177,6 +178,7 @@ pub fn corpus() -> Vec<Case> {
         not_sip::cases(),
         lists::cases(),
         postures::cases(),
+        policy::cases(),
         forms::cases(),
         tcp::cases(),
         keepalives::cases(),

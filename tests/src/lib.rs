@@ -6,7 +6,9 @@
 //! fuzz seeds, the kernels' matrix and benchmarks. Frames are raw bytes made
 //! by hand: attacks are malformed, and no library may repair them.
 
+pub mod bench;
 pub mod corpus;
+pub mod crowd;
 pub mod kernel;
 pub mod layout;
 pub mod mutate;

@@ -6,6 +6,16 @@ use sipguard::policy::{self, Plan};
 
 use crate::corpus::{self, Setup};
 
+/// Settings without the limits that strangers share, for tests of those that
+/// each has alone. Goes behind the section `[limits.stranger]`.
+pub const UNSHARED: &str = "
+[limits.strangers]
+total = \"unlimited\"
+other = \"unlimited\"
+[limits.subnet]
+total = \"unlimited\"
+";
+
 /// The base policy of the corpus, with what a setup changes.
 ///
 /// # Panics
@@ -50,7 +60,9 @@ pub fn write_policy(dir: &Path, settings: &str, trusted: &[&str], blocked: &[&st
     };
     if trusted == corpus::TRUSTED {
         let capped = corpus::CAPPED;
-        peer.push_str(&format!("[[peer]]\nname = \"capped\"\naddress = \"{capped}\"\nclass = \"small\"\n"));
+        peer.push_str(&format!(
+            "[[peer]]\nname = \"capped\"\naddress = \"{capped}\"\nclass = \"small\"\n"
+        ));
     }
     let block = match blocked {
         [] => String::new(),

@@ -103,8 +103,7 @@ impl<'a> Twin<'a> {
     pub fn run(&mut self, frame: &[u8]) -> Outcome {
         // SAFETY: the scratch memory is ours.
         unsafe { scan::new_packet(&mut *self.scratch) };
-        let Judgement { rule, method } =
-            self.judge(frame).unwrap_or(Judgement::of(Rule::NotSip));
+        let Judgement { rule, method } = self.judge(frame).unwrap_or(Judgement::of(Rule::NotSip));
         let rule = Rule::from_number(rule).expect("a rule");
         // SAFETY: the scratch memory is ours.
         let (signature, would) = unsafe { scan::found(&*self.scratch) };

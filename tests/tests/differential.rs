@@ -19,18 +19,51 @@ const GENERATED: usize = 400_000;
 /// overflow and refill.
 const STEP_NS: u64 = 700_000;
 
+/// Everything that the base policy leaves out.
+const STRICT: &str = "
+[policy]
+posture = \"attack\"
+fragments = \"drop\"
+[limits.strangers]
+total = { rate = \"50/s\", burst = 20 }
+other = { rate = \"5/s\", burst = 3 }
+syn = { rate = \"5/s\", burst = 2 }
+keepalive = { rate = \"20/s\", burst = 5 }
+response = { rate = \"20/s\", burst = 5 }
+[limits.subnet]
+prefix_v4 = 28
+total = { rate = \"20/s\", burst = 10 }
+[limits.ports]
+max = 5
+[limits.message]
+bytes = 700
+line = 200
+lines = 15
+[rules]
+rate_method = { mode = \"observe\" }
+signature = { mode = \"off\" }
+";
+
 /// BPF_PROG_TEST_RUN takes no shorter frame.
 const MIN_FRAME: usize = 14;
 
 #[test]
 fn the_kernel_program_equals_its_host_twin() {
     let Some(mut kernel) = load_or_skip() else { return };
-    let setups = [Setup::Base, Setup::OptionsLimit, Setup::TwoPorts, Setup::ProtectedAddress];
+    let setups = [
+        Setup::Base,
+        Setup::OptionsLimit,
+        Setup::TwoPorts,
+        Setup::ProtectedAddress,
+        Setup::Settings(STRICT),
+        Setup::Settings("[policy]\nmode = \"observe\"\n"),
+    ];
     let count = packets(GENERATED);
     let mut generated = mutations(0x5151_5060, count);
     for setup in setups {
         let plan = plan(setup);
         kernel.forget_sources().expect("no sources");
+        kernel.set_peer(0, 0).expect("an unused bucket");
         kernel.apply(&plan).expect("a policy");
         let mut twin = Twin::new(&plan);
         let corpus = corpus().into_iter().map(|case| case.frame);

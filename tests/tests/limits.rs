@@ -16,7 +16,7 @@ use tests::{
     corpus::Setup,
     kernel::{load_or_skip, or_skip, packets},
     packet::Packet,
-    plans::{plan, plan_with},
+    plans::{UNSHARED, plan, plan_with},
     sip::Message,
 };
 
@@ -37,7 +37,7 @@ fn d13_buckets_are_exact_to_the_nanosecond() {
     let Some(mut kernel) = load_or_skip() else { return };
     let policy =
         "[limits.stranger]\nregister = { rate = \"20/60s\", burst = 3 }\ntotal = \"unlimited\"\n";
-    kernel.apply(&plan_with(policy)).expect("a policy");
+    kernel.apply(&plan_with(&format!("{policy}{UNSHARED}"))).expect("a policy");
     let frame = register("198.51.100.7:5061");
     let mut at = |now: u64| {
         kernel.set_clock(now).expect("a clock");
@@ -150,7 +150,7 @@ fn d13_two_cpus_share_one_bucket_exactly() {
     let burst = packets / 3;
     let Some(mut kernel) = or_skip(BenchKernel::load()) else { return };
     let policy = format!(
-        "[limits.stranger]\nregister = {{ rate = \"{rate}/s\", burst = {burst} }}\ntotal = \"unlimited\"\n"
+        "[limits.stranger]\nregister = {{ rate = \"{rate}/s\", burst = {burst} }}\ntotal = \"unlimited\"\n{UNSHARED}"
     );
     kernel.kernel().apply(&plan_with(&policy)).expect("a policy");
     let frame = register("198.51.100.7:5061");

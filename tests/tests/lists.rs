@@ -273,27 +273,6 @@ fn bans_are_listed_and_lifted() {
     assert!(kernel.bans().expect("bans").is_empty());
 }
 
-/// I8: whatever strangers send and however many they are, or seem to be, a ban
-/// stays: nothing that can be spoofed writes there.
-#[test]
-fn i8_a_million_strangers_evict_no_ban() {
-    let Some(mut kernel) = load_or_skip() else { return };
-    kernel.apply(&plan(&[], &[])).expect("a policy");
-    kernel.set_clock(S).expect("a clock");
-    let ban = Ban { expires_ns: u64::MAX, ..Ban::default() };
-    kernel.ban(address("198.51.100.7"), ban).expect("a ban");
-    let payload = Message::request("REGISTER", "sip:203.0.113.1").build();
-    let mut frame = Packet::udp("10.0.0.0:5060", "203.0.113.1:5060").payload(payload).build();
-    // Behind 14 bytes of Ethernet, 12 bytes into the header of IPv4.
-    const SOURCE: std::ops::Range<usize> = 26..30;
-    for stranger in 0..1_000_000_u32 {
-        frame[SOURCE].copy_from_slice(&(0x0a00_0000 + stranger).to_be_bytes());
-        let rule = kernel.run(&frame).expect("a run").rule;
-        assert_eq!(rule, Rule::Stranger);
-    }
-    assert_eq!(rule(&mut kernel, "198.51.100.7:5060"), Rule::Banned);
-}
-
 /// F01: a peer's class and bucket go with every address of it.
 #[test]
 fn f01_classes_of_peers() {

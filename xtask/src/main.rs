@@ -34,6 +34,8 @@ enum Verb {
     Run(verbs::run::Args),
     /// Set up, build, then show a server without and with sipguard
     Demo,
+    /// Set up, build, then measure sipguard against what it competes with
+    Bench(verbs::bench::Args),
     /// Set up, build, then run every test
     Test(verbs::test::Args),
     /// Set up, build, then run kernel tests on other kernels in virtual machines
@@ -51,6 +53,7 @@ fn main() -> ExitCode {
         Verb::Build => verbs::build::run(&workspace),
         Verb::Run(args) => verbs::run::run(&workspace, &args),
         Verb::Demo => verbs::demo::run(&workspace),
+        Verb::Bench(args) => verbs::bench::run(&workspace, &args),
         Verb::Test(args) => verbs::test::run(&workspace, &args),
         Verb::Kernels(args) => verbs::kernels::run(&workspace, &args),
         Verb::Ci => verbs::ci::run(&workspace),

@@ -2,6 +2,7 @@
 
 use std::{
     env,
+    ffi::OsString,
     path::{Path, PathBuf},
 };
 
@@ -55,9 +56,32 @@ impl Workspace {
         self.bpf_target().join("sipguard.o")
     }
 
+    /// The XDP programs of the benchmarks.
+    pub(crate) fn bench_object(&self) -> PathBuf {
+        self.bpf_target().join("bench.o")
+    }
+
     /// The release binary.
     pub(crate) fn sipguard(&self) -> PathBuf {
         self.target.join("release/sipguard")
+    }
+
+    /// `NAME=VALUE`: what programs of the package `tests` cannot know without
+    /// cargo.
+    pub(crate) fn environment(&self) -> [OsString; 5] {
+        [
+            ("SIPGUARD_BIN", self.sipguard()),
+            ("SIPGUARD_OBJECT", self.object()),
+            ("SIPGUARD_BENCH_OBJECT", self.bench_object()),
+            ("SIPGUARD_TOOLS", self.tools()),
+            ("SIPGUARD_ROOT", self.root().to_owned()),
+        ]
+        .map(|(name, value): (&str, PathBuf)| {
+            let mut pair = OsString::from(name);
+            pair.push("=");
+            pair.push(value);
+            pair
+        })
     }
 
     /// `path` as a person in the work tree would write it.

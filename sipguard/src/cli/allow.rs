@@ -3,8 +3,8 @@
 use super::{change, exit::Failure, target};
 use crate::{
     api::{client::Client, wire::Entry},
-    ttl::Ttl,
     policy::Target,
+    ttl::Ttl,
 };
 
 /// Trust an address or network, at once

@@ -5,8 +5,8 @@ use ipnet::IpNet;
 use super::{change, exit::Failure, target};
 use crate::{
     api::{client::Client, wire::Entry},
-    ttl::Ttl,
     policy::Target,
+    ttl::Ttl,
 };
 
 /// Drop everything from an address or network, at once

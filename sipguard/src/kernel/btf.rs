@@ -70,11 +70,7 @@ fn find<const N: usize>(data: &[u8], structure: &str, members: [&str; N]) -> Opt
 }
 
 /// The offset in bytes of the member whose name fits.
-fn member_at(
-    mut members: Words<'_>,
-    is_bits: bool,
-    fits: impl Fn(u32) -> bool,
-) -> Option<u32> {
+fn member_at(mut members: Words<'_>, is_bits: bool, fits: impl Fn(u32) -> bool) -> Option<u32> {
     loop {
         let (name, _, offset) = (members.next()?, members.next()?, members.next()?);
         if fits(name) {
@@ -114,9 +110,20 @@ mod tests {
         let strings = b"\0pair\0first\0second\0";
         let types: [u32; 13] = [
             // An int without a name.
-            0, 1 << 24, 4, 32, //
+            0,
+            1 << 24,
+            4,
+            32, //
             // A structure of 8 bytes with two members of type 1.
-            1, STRUCT << 24 | 2, 8, 6, 1, 0, 12, 1, 32,
+            1,
+            STRUCT << 24 | 2,
+            8,
+            6,
+            1,
+            0,
+            12,
+            1,
+            32,
         ];
         let types: Vec<u8> = types.into_iter().flat_map(u32::to_ne_bytes).collect();
         let head = [24, 0, types.len() as u32, types.len() as u32, strings.len() as u32];

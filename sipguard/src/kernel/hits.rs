@@ -43,7 +43,8 @@ impl SignatureHits {
 
     fn clear(&mut self, slot: u16) -> Result<(), KernelError> {
         let context = KernelError::map("clearing a signature's count");
-        let cpus = aya::util::nr_cpus().map_err(|(what, source)| KernelError::Io { what, source })?;
+        let cpus =
+            aya::util::nr_cpus().map_err(|(what, source)| KernelError::Io { what, source })?;
         let zero = PerCpuValues::try_from(vec![0u64; cpus])
             .map_err(|source| KernelError::Io { what: "counting CPUs", source })?;
         self.map.set(u32::from(slot), zero, 0).map_err(context)

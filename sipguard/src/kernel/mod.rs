@@ -22,7 +22,8 @@ use ipnet::IpNet;
 use sipguard_common::rule::Rule;
 
 use self::{
-    attach::Attachments, bans::Bans, counters::CounterMaps, events::EventCounters, hits::SignatureHits, lists::Lists, policy::PolicyMap,
+    attach::Attachments, bans::Bans, counters::CounterMaps, events::EventCounters,
+    hits::SignatureHits, lists::Lists, policy::PolicyMap,
 };
 pub use self::{
     attach::{Attached, AttachedMode},

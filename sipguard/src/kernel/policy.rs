@@ -14,8 +14,8 @@ use sipguard_common::abi::{ListEntry, ListKey, Origin, Policy};
 
 use super::{
     ArrayMap, KernelError,
-    hits::Slots,
     error::is_missing,
+    hits::Slots,
     lists::{entry, key},
     typed,
 };

@@ -224,6 +224,18 @@ impl TestKernel {
         self.budgets.set(budget as u32, tat_ns, 0).map_err(KernelError::map("setting a budget"))
     }
 
+    /// How many entries are kept of strangers, of their networks and of their
+    /// ports.
+    ///
+    /// # Errors
+    /// Where the kernel refuses.
+    pub fn remembered(&self) -> Result<[usize; 3], KernelError> {
+        let context = KernelError::map("counting sources");
+        let count =
+            || Ok([entries(&self.strangers)?, entries(&self.subnets)?, entries(&self.ports)?]);
+        count().map_err(context)
+    }
+
     /// Forgets every stranger, and what they all have spent.
     ///
     /// # Errors
@@ -300,6 +312,10 @@ impl TestKernel {
             },
         })
     }
+}
+
+fn entries<V: aya::Pod>(map: &HashMap<MapData, Address, V>) -> Result<usize, MapError> {
+    map.keys().try_fold(0, |count, key| key.map(|_| count + 1))
 }
 
 fn forget<V: aya::Pod>(map: &mut HashMap<MapData, Address, V>) -> Result<(), MapError> {

@@ -89,7 +89,11 @@ impl Default for Limits {
             source_prefix_v6: 64,
             stranger: DEFAULT_STRANGER,
             strangers: DEFAULT_STRANGERS,
-            subnet: SubnetLimit { prefix_v4: 24, prefix_v6: 48, total: RateLimit::fixed(400, 2000) },
+            subnet: SubnetLimit {
+                prefix_v4: 24,
+                prefix_v6: 48,
+                total: RateLimit::fixed(400, 2000),
+            },
             ports: PortLimit { max: None, window: Ttl::MINUTE },
             message: MessageLimits::default(),
         }
@@ -127,6 +131,7 @@ const DEFAULT_STRANGERS: [RateLimit; BUDGETS] = {
             Budget::Syn => RateLimit::fixed(500, 2000),
             Budget::Keepalive => RateLimit::fixed(20_000, 40_000),
             Budget::Response => RateLimit::fixed(5000, 20_000),
+            Budget::Other => RateLimit::fixed(200, 1000),
         };
         i += 1;
     }

@@ -66,7 +66,8 @@ mod tests {
 
     #[test]
     fn the_milder_mode_holds() {
-        let rules = BTreeMap::from([(Rule::Options, RuleMode::Off), (Rule::Signature, RuleMode::Enforce)]);
+        let rules =
+            BTreeMap::from([(Rule::Options, RuleMode::Off), (Rule::Signature, RuleMode::Enforce)]);
         let modes = Modes { all: RuleMode::Observe, rules };
         assert_eq!(modes.of(Rule::Signature), RuleMode::Observe);
         assert_eq!(modes.of(Rule::Options), RuleMode::Off);

@@ -2,10 +2,7 @@
 
 use std::{collections::BTreeSet, ops::Range};
 
-use sipguard_common::{
-    abi::KEEPALIVES,
-    method::Method,
-};
+use sipguard_common::{abi::KEEPALIVES, method::Method};
 use toml::de::{DeTable, DeValue};
 
 use super::{
@@ -22,7 +19,8 @@ pub(super) mod limits;
 pub const MAX_PROTECTED: usize = 4096;
 
 /// Sections of sipguard.toml.
-pub(super) const SECTIONS: &[&str] = &["interfaces", "sip", "policy", "limits", "rules", "events", "control"];
+pub(super) const SECTIONS: &[&str] =
+    &["interfaces", "sip", "policy", "limits", "rules", "events", "control"];
 pub(super) const INTERFACES: &[&str] = &["names", "mode"];
 pub(super) const SIP: &[&str] = &["ports", "tls_ports", "addresses", "keepalives"];
 pub(super) const POLICY: &[&str] = &["posture", "options", "fragments", "mode", "ban"];

@@ -13,7 +13,7 @@ fn register() -> Vec<u8> {
 
 /// A scanner's OPTIONS: dropped from a stranger, so that `trusted` is.
 fn probe() -> Vec<u8> {
-    Message::request("OPTIONS", "sip:100@203.0.113.1").agent("friendly-scanner").build()
+    Message::request("REGISTER", "sip:203.0.113.1").agent("friendly-scanner").build()
 }
 
 fn to_server(from: &str) -> Packet {
@@ -26,7 +26,7 @@ fn trusted(name: &'static str, from: &str) -> Case {
 
 fn not_trusted(name: &'static str, from: &str) -> Case {
     Case::new(name, "F01", Rule::Signature, to_server(from).payload(probe()).build())
-        .method(Method::Options)
+        .method(Method::Register)
         .signature("friendly-scanner")
 }
 

@@ -9,7 +9,7 @@ use std::{
         unix::process::CommandExt as _,
     },
     process::{self, Command, Stdio},
-    thread,
+    thread::{self, JoinHandle},
 };
 
 use anyhow::{Context as _, Result, anyhow};
@@ -70,6 +70,21 @@ impl Namespace {
             setns(self.file.as_fd(), CloneFlags::CLONE_NEWNET)?;
             work()
         })
+    }
+
+    /// Runs `work` on a thread in this namespace that goes on by itself.
+    ///
+    /// # Errors
+    /// Where the namespace's handle cannot be doubled.
+    pub fn spawn<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T> + Send + 'static,
+    ) -> Result<JoinHandle<Result<T>>> {
+        let file = self.file.try_clone().context("cannot double the namespace's handle")?;
+        Ok(thread::spawn(move || {
+            setns(file.as_fd(), CloneFlags::CLONE_NEWNET)?;
+            work()
+        }))
     }
 }
 

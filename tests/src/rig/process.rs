@@ -151,7 +151,9 @@ impl Process {
         Ok(self.child.try_wait()?)
     }
 
-    fn pid(&self) -> Pid {
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> Pid {
         Pid::from_raw(self.child.id().cast_signed())
     }
 }

@@ -5,11 +5,11 @@ use std::{
     fmt,
     path::{Path, PathBuf},
     process::Command,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, ensure};
-use nix::sys::signal::Signal;
+use nix::{sys::signal::Signal, unistd::Pid};
 use serde_json::Value;
 
 use super::{
@@ -37,6 +37,7 @@ pub struct Sipguard<'a> {
     folder: Folder,
     socket: PathBuf,
     announcement: String,
+    took: Duration,
 }
 
 impl<'a> Sipguard<'a> {
@@ -48,12 +49,15 @@ impl<'a> Sipguard<'a> {
     pub fn start(lab: &'a Lab, policy: &Policy, arguments: &[&str]) -> Result<Self> {
         let (folder, socket) = (folder(lab)?, lab.folder().join("control.sock"));
         policy.write(&folder)?;
-        let process = Process::start(&mut run(lab, &folder, &socket, arguments)?)?;
+        let mut command = run(lab, &folder, &socket, arguments)?;
+        let started = Instant::now();
+        let process = Process::start(&mut command)?;
         let announcement = process
             .stdout()
             .line(PATIENCE, |line| line.starts_with(PROTECTING))
             .with_context(|| format!("sipguard said: {}", process.stderr().text()))?;
-        Ok(Self { lab, process, folder, socket, announcement })
+        let took = started.elapsed();
+        Ok(Self { lab, process, folder, socket, announcement, took })
     }
 
     /// Runs it where it is expected not to start.
@@ -71,6 +75,18 @@ impl<'a> Sipguard<'a> {
     #[must_use]
     pub fn announcement(&self) -> &str {
         &self.announcement
+    }
+
+    /// How long it took from its start until the protection was on.
+    #[must_use]
+    pub fn took(&self) -> Duration {
+        self.took
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> Pid {
+        self.process.pid()
     }
 
     /// What it has said on stderr so far.
@@ -128,16 +144,27 @@ impl<'a> Sipguard<'a> {
     /// # Errors
     /// Where it does not end in time.
     pub fn hang_up(&self) -> Result<(bool, String)> {
+        self.reload()?;
+        let reload = self.json(&["status", "--json"])?["reload"].take();
+        let ok = reload["ok"].as_bool().with_context(|| format!("no reload.ok: {reload}"))?;
+        Ok((ok, reload["message"].as_str().unwrap_or_default().to_owned()))
+    }
+
+    /// Sends SIGHUP and waits until the reload has ended, well or not; returns
+    /// how long that took.
+    ///
+    /// # Errors
+    /// Where it does not end in time.
+    pub fn reload(&self) -> Result<Duration> {
         // Not by the time in its status, which counts whole seconds.
         let reloads = |log: &str| log.lines().filter(|line| line.contains(RELOADED)).count();
         let before = reloads(&self.log());
+        let started = Instant::now();
         self.process.signal(Signal::SIGHUP)?;
         wait::until("the end of the reload", PATIENCE, || {
             Ok((reloads(&self.log()) > before).then_some(()))
         })?;
-        let reload = self.json(&["status", "--json"])?["reload"].take();
-        let ok = reload["ok"].as_bool().with_context(|| format!("no reload.ok: {reload}"))?;
-        Ok((ok, reload["message"].as_str().unwrap_or_default().to_owned()))
+        Ok(started.elapsed())
     }
 
     /// Stops it with SIGTERM.

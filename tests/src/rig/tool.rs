@@ -12,8 +12,12 @@ use nix::unistd::geteuid;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tool {
     Curl,
+    Ethtool,
     Ip,
+    /// Restores a whole iptables rule set at once.
+    Iptables,
     Kamailio,
+    Nft,
     Setpriv,
     Sipp,
     Sipsak,
@@ -22,6 +26,9 @@ pub enum Tool {
     Sipguard,
     Tcpdump,
     Unshare,
+    XdpFilter,
+    /// The XDP programs of the benchmarks.
+    BenchObject,
 }
 
 impl Tool {
@@ -30,6 +37,10 @@ impl Tool {
     pub fn find(self) -> Option<PathBuf> {
         let path = match self {
             Self::Curl => return on_path("curl"),
+            Self::Ethtool => return on_path("ethtool"),
+            Self::Iptables => return on_path("iptables-legacy-restore"),
+            Self::Nft => return on_path("nft"),
+            Self::XdpFilter => return on_path("xdp-filter"),
             Self::Ip => return on_path("ip"),
             Self::Kamailio => return on_path("kamailio"),
             Self::Setpriv => return on_path("setpriv"),
@@ -42,6 +53,8 @@ impl Tool {
                     .map_or_else(|| root().join("target/tools"), PathBuf::from);
                 tools.join("sipvicious/bin/python")
             }
+            Self::BenchObject => env::var_os("SIPGUARD_BENCH_OBJECT")
+                .map_or_else(|| root().join("target/bpf/bench.o"), PathBuf::from),
             Self::Sipguard => env::var_os("SIPGUARD_BIN")
                 .map_or_else(|| root().join("target/release/sipguard"), PathBuf::from),
         };

@@ -54,6 +54,7 @@ pub(crate) const KERNEL_PROGRAM: &[Package] = &[
 /// For `test`, `ci` and `demo`.
 pub(crate) const TESTS: &[Package] = &[
     Package::new("iproute2", "/sbin/ip", "network namespaces of the tests"),
+    Package::new("ethtool", "/usr/sbin/ethtool", "NAPI of interfaces under load"),
     Package::new("curl", "/usr/bin/curl", "asking the control socket by hand"),
     Package::new("procps", "/usr/bin/pgrep", "watching processes in the tests"),
     Package::new("tcpdump", "/usr/bin/tcpdump", "seeing what reached the server"),
@@ -62,6 +63,13 @@ pub(crate) const TESTS: &[Package] = &[
     Package::new("kamailio", "/usr/sbin/kamailio", "a SIP server to protect")
         .masking("kamailio.service"),
     PYTHON_VENV,
+];
+
+/// For `bench`, besides [`TESTS`].
+pub(crate) const BENCH: &[Package] = &[
+    Package::new("iptables", "/usr/sbin/iptables-legacy-restore", "a filter to compare with"),
+    Package::new("nftables", "/usr/sbin/nft", "a filter to compare with"),
+    Package::new("xdp-tools", "/usr/sbin/xdp-filter", "a filter to compare with"),
 ];
 
 /// For `kernels` and `ci`.

@@ -40,6 +40,14 @@ const BPF_CODEGEN: &[&str] = &[
     "link-arg=--cpu-features=+allows-misaligned-mem-access",
 ];
 
+/// The packages for BPF, which are not compiled for the host.
+pub(crate) const KERNEL_PROGRAMS: [&str; 2] = [FILTER, BENCH];
+const FILTER: &str = "sipguard-ebpf";
+const BENCH: &str = "bench-ebpf";
+
+/// For cargo commands on the whole workspace.
+pub(crate) const WITHOUT_KERNEL_PROGRAMS: &[&str] = &["--exclude", FILTER, "--exclude", BENCH];
+
 pub(crate) fn run(workspace: &Workspace) -> Result<ExitCode> {
     build(workspace)?;
     Ok(ExitCode::SUCCESS)
@@ -49,7 +57,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<ExitCode> {
 pub(crate) fn build(workspace: &Workspace) -> Result<()> {
     let toolchain = setup::kernel_program(workspace)?;
     println!("toolchain: {toolchain}, {}", linker::name());
-    let size = kernel_program(workspace, &toolchain)?;
+    let size = kernel_program(workspace, &toolchain, FILTER, &workspace.object())?;
     println!("kernel program: {} ({size} bytes)", workspace.display(&workspace.object()));
     sipguard(workspace)?;
     println!("sipguard: {}", workspace.display(&workspace.sipguard()));
@@ -81,22 +89,34 @@ fn text(bytes: &[u8]) -> Cow<'_, str> {
     String::from_utf8_lossy(bytes)
 }
 
+/// The XDP programs of the benchmarks and of their smoke test.
+pub(crate) fn bench_programs(workspace: &Workspace) -> Result<()> {
+    let toolchain = setup::kernel_program(workspace)?;
+    kernel_program(workspace, &toolchain, BENCH, &workspace.bench_object())?;
+    Ok(())
+}
+
 /// The size in bytes of the object that it builds.
-fn kernel_program(workspace: &Workspace, toolchain: &Toolchain) -> Result<usize> {
+fn kernel_program(
+    workspace: &Workspace,
+    toolchain: &Toolchain,
+    package: &str,
+    object: &Path,
+) -> Result<usize> {
     let target = workspace.bpf_target();
     process::run(
         toolchain
             .cargo_build()
-            .args(["--package", "sipguard-ebpf", "--target", BPF_TARGET, "--release", "--locked"])
+            .args(["--package", package, "--target", BPF_TARGET, "--release", "--locked"])
             .arg("--target-dir")
             .arg(&target)
             .envs(BPF_PROFILE.iter().copied())
             .env("CARGO_ENCODED_RUSTFLAGS", rustflags(&workspace.bpf_linker()))
             .current_dir(workspace.root()),
     )
-    .context("cannot build the kernel program")?;
-    let built = target.join(BPF_TARGET).join("release/sipguard-ebpf");
-    copy_if_changed(&built, &workspace.object())
+    .with_context(|| format!("cannot build {package}"))?;
+    let built = target.join(BPF_TARGET).join("release").join(package);
+    copy_if_changed(&built, object)
 }
 
 /// The flags in cargo's encoding, which lets paths have spaces.

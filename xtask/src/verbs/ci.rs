@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use crate::{
     cargo, process,
     verbs::{
-        kernels,
+        build, kernels,
         test::{self, Skips},
     },
     workspace::Workspace,
@@ -24,23 +24,25 @@ pub(crate) fn run(workspace: &Workspace) -> Result<ExitCode> {
     Ok(test::finish(totals))
 }
 
-/// Where the kernel program is looked at for the host, its profile must not
-/// unwind: it has a panic handler of its own.
+/// Where kernel programs are looked at for the host, their profile must not
+/// unwind: they have panic handlers of their own.
 fn clippy(workspace: &Workspace) -> Result<()> {
     let deny = ["--locked", "--", "-D", "warnings"];
     process::run(
         cargo::host(workspace)
-            .args(["clippy", "--workspace", "--exclude", "sipguard-ebpf", "--all-targets"])
+            .args(["clippy", "--workspace", "--all-targets"])
+            .args(build::WITHOUT_KERNEL_PROGRAMS)
             .args(deny),
     )
     .context("clippy has found something")?;
     process::run(
         cargo::host(workspace)
-            .args(["clippy", "--package", "sipguard-ebpf"])
+            .arg("clippy")
+            .args(build::KERNEL_PROGRAMS.iter().flat_map(|name| ["--package", name]))
             .args(deny)
             .env("CARGO_PROFILE_DEV_PANIC", "abort"),
     )
-    .context("clippy has found something in the kernel program")
+    .context("clippy has found something in the kernel programs")
 }
 
 /// Adds rustfmt and clippy to a toolchain that rustup has installed without.

@@ -1,6 +1,6 @@
 //! `demo`: set up, build, then show a server without and with sipguard.
 
-use std::{ffi::OsString, os::unix::process::CommandExt as _, path::PathBuf, process::ExitCode};
+use std::{os::unix::process::CommandExt as _, process::ExitCode};
 
 use anyhow::{Context as _, Result};
 
@@ -30,21 +30,6 @@ pub(crate) fn run(workspace: &Workspace) -> Result<ExitCode> {
     cargo::forget_outer_cargo(&mut command);
     let demo = workspace.target().join("release/demo");
     // In our place, so that the demo itself gets the signals.
-    let error = command.args(environment(workspace)).arg(&demo).exec();
+    let error = command.args(workspace.environment()).arg(&demo).exec();
     Err(error).with_context(|| format!("cannot start {}", demo.display()))
-}
-
-/// `NAME=VALUE`: what the demo cannot know without cargo.
-fn environment(workspace: &Workspace) -> [OsString; 3] {
-    [
-        ("SIPGUARD_BIN", workspace.sipguard()),
-        ("SIPGUARD_TOOLS", workspace.tools()),
-        ("SIPGUARD_ROOT", workspace.root().to_owned()),
-    ]
-    .map(|(name, value): (&str, PathBuf)| {
-        let mut pair = OsString::from(name);
-        pair.push("=");
-        pair.push(value);
-        pair
-    })
 }

@@ -22,6 +22,11 @@ pub(crate) fn kernel_program(workspace: &Workspace) -> Result<Toolchain> {
     Ok(toolchain)
 }
 
+/// The filters that sipguard is measured against, and what drives them.
+pub(crate) fn bench_tools() -> Result<()> {
+    apt::ensure(&packages::missing(packages::BENCH), "the benchmarks")
+}
+
 /// The programs that the tests use.
 pub(crate) fn test_tools(workspace: &Workspace) -> Result<()> {
     apt::ensure(&packages::missing(packages::TESTS), "the tests")?;

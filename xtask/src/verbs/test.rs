@@ -59,6 +59,7 @@ pub(crate) fn run_all(workspace: &Workspace, filters: &[String], skips: Skips) -
         outcome => outcome?,
     }
     build::build(workspace)?;
+    build::bench_programs(workspace)?;
     let mut executables = executable::build_all(workspace)?;
     executables.push(doc_tests(workspace));
     let (chosen, filters) = executable::choose(executables, filters);
@@ -104,12 +105,16 @@ fn run_with_root(
 /// The tests in the documentation, which cargo compiles as it runs them.
 fn doc_tests(workspace: &Workspace) -> Executable {
     let cargo = cargo::host(workspace);
-    let arguments =
-        ["test", "--doc", "--workspace", "--exclude", "sipguard-ebpf", "--locked", "--"];
+    let arguments = [
+        &["test", "--doc", "--workspace"][..],
+        build::WITHOUT_KERNEL_PROGRAMS,
+        &["--locked", "--"],
+    ]
+    .concat();
     Executable {
         name: "documentation".to_owned(),
         program: cargo.get_program().into(),
-        arguments: arguments.map(Into::into).to_vec(),
+        arguments: arguments.into_iter().map(Into::into).collect(),
         folder: workspace.root().to_owned(),
         needs_root: false,
     }

@@ -7,7 +7,9 @@ use toml::de::{DeTable, DeValue};
 
 use super::*;
 use crate::policy::{
-    Condition, Match, Signature, blocks, lint, modes::dropping, peers,
+    Condition, Match, Signature, blocks, lint,
+    modes::dropping,
+    peers,
     settings::{self, limits},
     signatures,
 };

@@ -293,4 +293,3 @@ fn lint_limit(class: Class, limit: RateLimit, span: Range<usize>, problems: &mut
         ),
     );
 }
-

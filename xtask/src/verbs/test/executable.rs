@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
-use crate::{cargo, workspace::Workspace};
+use crate::{cargo, verbs::build, workspace::Workspace};
 
 /// The package whose integration tests load the kernel program.
 const KERNEL_TESTS: &str = "tests";
@@ -30,7 +30,8 @@ pub(crate) struct Executable {
 /// assertions: the tests are there to find what these find.
 pub(crate) fn build_all(workspace: &Workspace) -> Result<Vec<Executable>> {
     let output = cargo::host(workspace)
-        .args(["test", "--no-run", "--workspace", "--exclude", "sipguard-ebpf", "--locked"])
+        .args(["test", "--no-run", "--workspace", "--locked"])
+        .args(build::WITHOUT_KERNEL_PROGRAMS)
         .arg("--message-format=json-render-diagnostics")
         .stderr(Stdio::inherit())
         .output()

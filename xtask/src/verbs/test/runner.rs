@@ -33,7 +33,7 @@ pub(super) struct Runner<'a> {
     skips: Skips,
     xtask: PathBuf,
     /// `NAME=VALUE`: what a test cannot know without cargo.
-    environment: Vec<OsString>,
+    environment: [OsString; 5],
 }
 
 enum Output {
@@ -51,20 +51,7 @@ impl<'a> Runner<'a> {
     }
 
     fn new(workspace: &Workspace, root: Option<&'a Root>, skips: Skips) -> Result<Self> {
-        let environment = [
-            ("SIPGUARD_BIN", workspace.sipguard()),
-            ("SIPGUARD_OBJECT", workspace.object()),
-            ("SIPGUARD_TOOLS", workspace.tools()),
-            ("SIPGUARD_ROOT", workspace.root().to_owned()),
-        ]
-        .into_iter()
-        .map(|(name, value)| {
-            let mut pair = OsString::from(name);
-            pair.push("=");
-            pair.push(value);
-            pair
-        })
-        .collect();
+        let environment = workspace.environment();
         let xtask = std::env::current_exe().context("cannot find this program")?;
         Ok(Self { root, skips, xtask, environment })
     }
