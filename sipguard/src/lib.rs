@@ -4,6 +4,7 @@ pub mod api;
 pub mod cli;
 pub mod daemon;
 pub mod endpoint;
+pub mod explain;
 pub mod kernel;
 pub mod policy;
 pub mod replay;

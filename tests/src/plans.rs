@@ -80,7 +80,9 @@ pub fn write_policy(dir: &Path, settings: &str, trusted: &[&str], blocked: &[&st
     }
 }
 
-fn settings(setup: Setup) -> String {
+/// The sipguard.toml of a setup.
+#[must_use]
+pub fn settings(setup: Setup) -> String {
     match setup {
         Setup::Base
         | Setup::OverCps

@@ -6,6 +6,7 @@ mod change;
 mod check;
 mod events;
 mod exit;
+mod explain;
 mod list;
 mod out;
 mod posture;
@@ -65,6 +66,7 @@ enum Verb {
     Posture(posture::Args),
     Status(status::Args),
     Replay(replay::Args),
+    Explain(explain::Args),
     #[command(hide = true)]
     ProgramInfo(program_info::Args),
 }
@@ -109,6 +111,7 @@ fn dispatch(Args { socket, verb }: Args) -> Result<(), Failure> {
         Verb::Posture(args) => posture::run(&args, &client(socket)),
         Verb::Status(args) => status::run(&args, &client(socket)),
         Verb::Replay(args) => replay::run(&args),
+        Verb::Explain(args) => explain::run(&args, socket),
         Verb::ProgramInfo(args) => program_info::run(&args),
     }
 }

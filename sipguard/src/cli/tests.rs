@@ -43,6 +43,10 @@ fn every_verb_as_documented() {
         "sipguard posture file --json",
         "sipguard list trusted",
         "sipguard status --json",
+        "sipguard explain 198.51.100.7",
+        "sipguard explain [2001:db8::1]:5060 --json --config config",
+        "sipguard explain --packet 00:11:22",
+        "sipguard explain --message - --from 198.51.100.7 --tcp",
         "sipguard --socket /tmp/x.sock status",
         "sipguard status --socket /tmp/x.sock",
     ] {
@@ -71,6 +75,11 @@ fn wrong_usage_is_refused() {
         "sipguard events --last -1",
         "sipguard posture locked",
         "sipguard run --mode fast",
+        "sipguard explain",
+        "sipguard explain 198.51.100.0/24",
+        "sipguard explain 198.51.100.7 --packet 00",
+        "sipguard explain 198.51.100.7 --tcp",
+        "sipguard explain --packet 0x00",
         "sipguard run --log =loud=",
     ] {
         assert!(parse(line).is_err(), "{line}");

@@ -15,6 +15,7 @@ mod lint;
 mod load;
 mod modes;
 mod peers;
+mod places;
 mod plan;
 mod rate;
 mod reader;
@@ -33,6 +34,7 @@ pub use events::EventSettings;
 pub use limits::{Limits, MessageLimits, PortLimit, SubnetLimit};
 pub use load::{BLACKLIST, FILES, SETTINGS, SIGNATURES, TRUSTED, load, load_at};
 pub use modes::{Modes, RuleMode};
+pub use places::{Place, Places};
 pub use plan::{
     Block, Fragments, MAX_BLOCKED, MAX_TRUSTED, Mode, OptionsRule, Peer, Plan, Ports, Posture,
 };
@@ -42,4 +44,5 @@ pub use shared::Shared;
 pub use signature::{Condition, Match, Signature, field_name};
 pub use signatures::{MAX_REGEX, MAX_TEXT};
 pub use source::MAX_FILE_BYTES;
+pub(crate) use target::net_text;
 pub use target::{Target, TargetError, parse_net};

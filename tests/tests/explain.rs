@@ -1,0 +1,270 @@
+//! `sipguard explain` against what judges packets, and what it says.
+
+use std::{collections::HashMap, fs, path::Path};
+
+use serde_json::Value;
+use sipguard::{
+    explain::{self, Effect, Entered, Entries, Explanation, Known},
+    kernel::TestKernel,
+    policy::{self, Place, Places, Plan},
+};
+use sipguard_common::{
+    abi::{Ports, Source},
+    method::Method,
+    rule::Rule,
+};
+use tempfile::TempDir;
+use tests::{
+    corpus::{BLOCKED, Case, Setup, TRUSTED, corpus},
+    kernel::load_or_skip,
+    mutate::mutations,
+    packet::Packet,
+    plans::{settings, write_policy},
+    sip::Message,
+    twin::{Outcome, Twin},
+};
+
+/// The clock of the twin and of the kernel program.
+const NOW_NS: u64 = 1_000_000_000_000;
+
+/// Generated packets for the twin to agree on.
+const GENERATED: usize = 5_000;
+
+/// A policy and the files it was read from.
+struct Files {
+    dir: TempDir,
+    plan: Plan,
+    places: Places,
+    entries: Entries,
+}
+
+impl Files {
+    fn new(write: impl FnOnce(&Path)) -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        write(dir.path());
+        let (plan, _) = policy::load(dir.path()).unwrap_or_else(|errors| panic!("{errors}"));
+        let places = Places::new(dir.path());
+        Self { dir, plan, places, entries: Entries::default() }
+    }
+
+    fn of(setup: Setup) -> Self {
+        Self::new(|dir| write_policy(dir, &settings(setup), TRUSTED, BLOCKED))
+    }
+
+    fn with_settings(settings: &str) -> Self {
+        Self::new(|dir| write_policy(dir, settings, TRUSTED, BLOCKED))
+    }
+
+    fn known(&self) -> Known<'_> {
+        Known { plan: &self.plan, places: &self.places, entries: &self.entries }
+    }
+
+    fn explain(&self, frame: &[u8]) -> Explanation {
+        explain::packet(self.known(), frame)
+    }
+
+    fn address(&self, source: &str) -> Explanation {
+        let target: policy::Target = source.parse().expect("a source");
+        explain::address(self.known(), target.net.addr(), target.port)
+    }
+}
+
+/// Whether a case needs state that an explanation does not have: it explains a
+/// first packet.
+fn is_stateful(setup: Setup) -> bool {
+    matches!(
+        setup,
+        Setup::Exhausted(_)
+            | Setup::SubnetExhausted
+            | Setup::PortsExhausted
+            | Setup::BudgetExhausted(_)
+            | Setup::Banned
+            | Setup::OverCps
+    )
+}
+
+fn by_policy() -> Vec<(Files, Vec<Case>)> {
+    let mut groups: HashMap<String, (Setup, Vec<Case>)> = HashMap::new();
+    for case in corpus() {
+        let group = groups.entry(settings(case.setup)).or_insert((case.setup, Vec::new()));
+        group.1.push(case);
+    }
+    groups.into_values().map(|(setup, cases)| (Files::of(setup), cases)).collect()
+}
+
+fn outcome(explanation: &Explanation) -> Outcome {
+    Outcome {
+        rule: explanation.decision.expect("a decision").rule,
+        method: explanation.method.unwrap_or(Method::Unknown) as u32,
+        signature: explanation.signature.map_or(0, |index| index as u32 + 1),
+        would: explanation.would,
+    }
+}
+
+fn twins(plan: &Plan, frame: &[u8]) -> Outcome {
+    let mut twin = Twin::new(plan);
+    twin.set_clock(NOW_NS);
+    twin.run(frame)
+}
+
+#[test]
+fn f37_explain_decides_as_the_host_twin_does() {
+    let mut expected = 0;
+    for (files, cases) in by_policy() {
+        for case in &cases {
+            let explained = files.explain(&case.frame);
+            assert_eq!(outcome(&explained), twins(&files.plan, &case.frame), "{}", case.name);
+            assert!(!explained.steps.is_empty(), "{}", case.name);
+            if !is_stateful(case.setup) {
+                assert_eq!(outcome(&explained).rule, case.expect, "{}", case.name);
+                expected += 1;
+            }
+        }
+    }
+    assert!(expected > 150, "{expected}");
+    let files = Files::of(Setup::Base);
+    for frame in mutations(0x37, GENERATED) {
+        let explained = outcome(&files.explain(&frame));
+        assert_eq!(explained, twins(&files.plan, &frame), "{frame:02x?}");
+    }
+}
+
+fn forget(kernel: &mut TestKernel, case: &Case, plan: &Plan) {
+    kernel.forget_sources().expect("no sources");
+    kernel.set_peer(0, 0).expect("a peer");
+    if let Some(source) = case.source() {
+        kernel.set_source(source, &plan.policy, Source::NEW).expect("a source");
+        kernel.set_ports(source, &plan.policy, Ports::NEW).expect("ports");
+    }
+}
+
+#[test]
+fn f37_explain_decides_as_the_kernel_program_does() {
+    let Some(mut kernel) = load_or_skip() else { return };
+    kernel.set_clock(NOW_NS).expect("a clock");
+    for (files, cases) in by_policy() {
+        kernel.apply(&files.plan).expect("a policy");
+        for case in &cases {
+            forget(&mut kernel, case, &files.plan);
+            let verdict = kernel.run(&case.frame).expect("a run");
+            let explained = files.explain(&case.frame);
+            let decision = explained.decision.expect("a decision");
+            let name = case.name;
+            assert_eq!((decision.rule, decision.action), (verdict.rule, verdict.action), "{name}");
+            assert_eq!(explained.would, verdict.would, "{name}");
+            assert_eq!(explained.signature, verdict.signature, "{name}");
+        }
+    }
+}
+
+fn stranger(method: &str, agent: &str) -> Vec<u8> {
+    let message = Message::request(method, "sip:100@203.0.113.1").agent(agent).build();
+    Packet::udp("198.51.100.7:5061", "203.0.113.1:5060").payload(message).build()
+}
+
+/// The step of a rule.
+fn said(explanation: &Explanation, subject: &str) -> String {
+    let step = explanation.steps.iter().find(|step| step.subject == subject);
+    step.unwrap_or_else(|| panic!("no {subject} in {:#?}", explanation.steps)).to_string()
+}
+
+const AGENT: &str = "Telephone/1.6";
+
+#[test]
+fn f37_every_step_names_the_line_that_decides() {
+    let files = Files::with_settings(
+        "[policy]\nposture = \"guarded\"\noptions = \"drop\"\n\n\
+         [limits.stranger]\nregister = { rate = \"1/s\", burst = 9 }\n",
+    );
+    let options = files.explain(&stranger("OPTIONS", AGENT));
+    let trusted = "trusted: no entry of trusted.toml covers 198.51.100.7:5061";
+    assert_eq!(said(&options, "trusted"), trusted);
+    let options = said(&options, "options");
+    assert_eq!(options, "options: policy.options = \"drop\" (sipguard.toml:3): drop");
+
+    let register = files.explain(&stranger("REGISTER", AGENT));
+    assert_eq!(said(&register, "closed"), "closed: policy.posture = \"guarded\" (sipguard.toml:2)");
+    let limit = "limits.stranger.register 1/s burst 9: a first packet is within it";
+    assert_eq!(said(&register, "rate_method"), format!("rate_method: {limit} (sipguard.toml:6)"));
+    assert!(said(&register, "rate_source").ends_with("(default)"), "{register:#?}");
+
+    let scan = files.explain(&stranger("REGISTER", "friendly-scanner\u{1b}[31m"));
+    let signatures = fs::read_to_string(files.dir.path().join("signatures.toml")).expect("a file");
+    let line = signatures.lines().position(|line| line == "name = \"friendly-scanner\"");
+    let line = line.expect("the signature") + 1;
+    let words = "\"friendly-scanner\" matches the user-agent \"friendly-scanner\u{1b}[31m\"";
+    let expected = format!("signature: {words} (signatures.toml:{line}): drop");
+    assert_eq!(said(&scan, "signature"), expected);
+
+    let blocked = files.address("203.0.113.200");
+    let expected = "blocked: 203.0.113.128/25 (blacklist.toml:2): drop";
+    assert_eq!(said(&blocked, "blocked"), expected);
+    assert_eq!(blocked.decision.expect("a decision").rule, Rule::Blocked);
+    let peer = files.address("192.0.2.70");
+    assert_eq!(said(&peer, "trusted"), "trusted: 192.0.2.64/26, \"peers\" (trusted.toml:3)");
+    let capped = files.address("192.0.2.30");
+    let class = "trusted_cps: class small: 10 INVITEs per second, 20 at once (trusted.toml:6)";
+    assert_eq!(said(&capped, "trusted_cps"), class);
+}
+
+#[test]
+fn f37_modes_and_postures_are_part_of_the_answer() {
+    let files = Files::with_settings(
+        "[rules]\noptions = { mode = \"observe\" }\nsignature = { mode = \"off\" }\n",
+    );
+    let scan = files.explain(&stranger("OPTIONS", "friendly-scanner"));
+    let options = said(&scan, "options");
+    assert!(options.ends_with(": would drop, but observes (sipguard.toml:2)"), "{options}");
+    let signature = said(&scan, "signature");
+    assert!(signature.ends_with(": nothing, the rule is off (sipguard.toml:3)"), "{signature}");
+    assert_eq!((outcome(&scan).rule, scan.would), (Rule::Stranger, Rule::Options.bit()));
+
+    let observe = Files::with_settings("[policy]\nmode = \"observe\"\nposture = \"closed\"\n");
+    let blocked = observe.address("203.0.113.66");
+    assert_eq!(blocked.decision, None);
+    assert_eq!(blocked.would, Rule::Blocked.bit() | Rule::Closed.bit());
+    let limits = blocked.steps.iter().filter(|step| step.effect == Some(Effect::WouldDrop));
+    assert!(limits.clone().count() > 10, "{limits:?}");
+
+    let attack = Files::with_settings("[policy]\noptions = \"pass\"\nposture = \"attack\"\n");
+    let options = said(&attack.explain(&stranger("OPTIONS", AGENT)), "options");
+    assert_eq!(options, "options: policy.posture = \"attack\" (sipguard.toml:3): drop");
+    let register = said(&attack.explain(&stranger("REGISTER", AGENT)), "rate_method");
+    let quarter = "a quarter of limits.stranger.register 5/s burst 200 under posture attack";
+    let expected =
+        format!("rate_method: {quarter}: a first packet is within it (sipguard.toml:3)");
+    assert_eq!(register, expected);
+    let open = Files::with_settings("[policy]\nposture = \"open\"\n");
+    let register = said(&open.explain(&stranger("REGISTER", AGENT)), "rate_method");
+    assert_eq!(register, "rate_method: no limit under posture open (sipguard.toml:2)");
+}
+
+/// What was entered by hand counts with what the files say.
+#[test]
+fn f37_entries_made_at_run_time_are_part_of_the_answer() {
+    let mut files = Files::of(Setup::Base);
+    let entered = |target: &str| Entered {
+        target: target.parse().expect("a target"),
+        reason: Some("trial".to_owned()),
+        until: None,
+    };
+    files.entries.blocked.push(entered("198.51.100.0/25"));
+    let blocked = files.explain(&stranger("REGISTER", AGENT));
+    assert_eq!(outcome(&blocked).rule, Rule::Blocked);
+    let words = "blocked: 198.51.100.0/25, by `sipguard block`, reason \"trial\": drop";
+    assert_eq!(said(&blocked, "blocked"), words);
+    files.entries.trusted.push(entered("198.51.100.7:5061"));
+    assert_eq!(outcome(&files.explain(&stranger("REGISTER", AGENT))).rule, Rule::Trusted);
+    let other = files.address("198.51.100.7:5062");
+    assert_eq!(other.decision.expect("a decision").rule, Rule::Blocked);
+    assert!(other.steps.iter().any(|step| step.found.contains("from that port only")));
+}
+
+#[test]
+fn f37_places_are_written_as_people_read_them() {
+    let step = Files::of(Setup::Base).explain(&stranger("REGISTER", AGENT));
+    let written: Value = serde_json::to_value(&step.steps).expect("JSON");
+    assert_eq!(written[2]["place"], Value::Null, "{written}");
+    assert!(written.as_array().expect("steps").iter().any(|step| step["place"] == "default"));
+    assert_eq!(Place::Default.to_string(), "default");
+}
