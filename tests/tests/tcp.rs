@@ -158,7 +158,8 @@ fn d08_a_split_scanner_ends_or_passes_but_never_stalls() -> Result<()> {
         match heard.end {
             Some(end) => {
                 ensure!(end == End::Reset, "split at {at}: {heard:?}");
-                ensure!(server.sockets(&lab, scanner.address())?.is_empty(), "half-dead: {at}");
+                let sockets = server.sockets(&lab, scanner.address())?;
+                ensure!(sockets.is_empty(), "half-dead when split at {at}: {sockets:?}");
                 ended += 1;
             }
             None => {
@@ -188,7 +189,16 @@ fn a_trunk_works(source: IpAddr, agent: &str, policy: &Policy) -> Result<()> {
         trunk.send(bytes)?;
         sent.extend_from_slice(bytes);
         let heard = server.wait_for_bytes(trunk.address(), sent.len())?;
-        ensure!(heard.end.is_none() && heard.bytes == sent, "harmed after {} bytes", sent.len());
+        ensure!(
+            heard.end.is_none() && heard.bytes == sent,
+            "{} bytes sent, {} arrived, then {:?}; next: {:?}",
+            sent.len(),
+            heard.bytes.len(),
+            heard.end,
+            String::from_utf8_lossy(
+                sent.get(heard.bytes.len()..).unwrap_or(&[]).get(..200).unwrap_or(&[])
+            ),
+        );
         Ok(())
     };
     let register = message("REGISTER", agent);

@@ -9,7 +9,7 @@ use std::{
     os::fd::AsRawFd as _,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU16, Ordering},
     },
     thread::{self, JoinHandle},
     time::Duration,
@@ -20,7 +20,7 @@ use nix::sys::{
     socket::{
         AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn, SockaddrStorage,
         bind, connect, sendto, setsockopt, socket,
-        sockopt::{ReuseAddr, SendTimeout, TcpNoDelay},
+        sockopt::{SendTimeout, TcpNoDelay},
     },
     time::{TimeVal, TimeValLike as _},
 };
@@ -35,6 +35,10 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How long a connection that is not answered is tried: two SYNs.
 const VAIN_TRY_SECONDS: i64 = 2;
+
+/// Each connection has a port of its own, so that what was heard of one is not
+/// taken for what was heard of another.
+static NEXT_PORT: AtomicU16 = AtomicU16::new(20_000);
 
 /// Bytes of Ethernet before the IP header.
 const ETHERNET: usize = 14;
@@ -157,7 +161,6 @@ fn accept(listener: &TcpListener, connections: &Connections, stop: &AtomicBool) 
         let mut is_idle = true;
         while let Ok((stream, client)) = listener.accept() {
             if stream.set_nonblocking(true).is_ok() {
-                // A port may come again.
                 lock(connections).insert(client, Heard::default());
                 open.push((stream, client));
                 is_idle = false;
@@ -213,10 +216,10 @@ impl Client {
         let connected = lab.outside().enter(|| {
             let family = if source.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
             let socket = socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
-            setsockopt(&socket, ReuseAddr, &true)?;
             setsockopt(&socket, TcpNoDelay, &true)?;
             setsockopt(&socket, SendTimeout, &TimeVal::seconds(VAIN_TRY_SECONDS))?;
-            bind(socket.as_raw_fd(), &SockaddrStorage::from(SocketAddr::new(source, 0)))?;
+            let port = NEXT_PORT.fetch_add(1, Ordering::Relaxed);
+            bind(socket.as_raw_fd(), &SockaddrStorage::from(SocketAddr::new(source, port)))?;
             connect(socket.as_raw_fd(), &SockaddrStorage::from(to))?;
             Ok(TcpStream::from(socket))
         });
