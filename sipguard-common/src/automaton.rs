@@ -91,9 +91,6 @@ pub struct Table {
     pub accept_from: u32,
     /// A row holds `1 << shift` entries.
     pub shift: u32,
-    /// How many `joined` and `joined_index` there are.
-    pub joined_count: u32,
-    pub pad: u32,
     /// A bit for each condition that holds.
     pub notes: [u64; MAX_NOTES],
     /// The conditions of the signatures that have several, and the indices of

@@ -129,6 +129,11 @@ impl Rule {
         1 << self as u32
     }
 
+    /// The rules of a mask of [`Self::bit`]s, by number.
+    pub fn in_bits(bits: u64) -> impl Iterator<Item = Self> {
+        Self::ALL.iter().copied().filter(move |rule| rule.bit() & bits != 0)
+    }
+
     /// The rule's slot in the counter maps.
     #[must_use]
     pub const fn number(self) -> u32 {
@@ -160,5 +165,6 @@ mod tests {
             assert!(Rule::ALL[..i].iter().all(|other| other.name() != rule.name()));
         }
         assert_eq!(Rule::from_number(63), None);
+        assert!(Rule::in_bits(Rule::Options.bit() | 1).eq([Rule::NotSip, Rule::Options]));
     }
 }

@@ -3,6 +3,7 @@
 pub mod api;
 pub mod cli;
 pub mod daemon;
+pub mod endpoint;
 pub mod kernel;
 pub mod policy;
 pub mod replay;

@@ -12,10 +12,11 @@ use anyhow::{Context as _, Result, ensure};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use sipguard::{
-    policy::{self, Plan},
+    kernel::Action as Judged,
+    policy::{self, Plan, RuleMode},
     replay::{Captured, Direction, Replay, Summary},
 };
-use sipguard_common::rule::Rule;
+use sipguard_common::{method::Method, rule::Rule};
 use tests::{
     kernel::or_skip,
     packet::{Packet, ethernet, ethertype},
@@ -140,7 +141,7 @@ fn f36_every_link_type_gives_the_same_verdict() {
         let packet = Captured { link, ..captured(after(0), &data) };
         let seen = replay.judge(&packet).expect("a verdict");
         let outcome = seen.outcome.expect("it came in");
-        assert!(!outcome.passed && outcome.rule == Rule::Options, "{link}: {outcome:?}");
+        assert!(!outcome.passed() && outcome.rule == Rule::Options, "{link}: {outcome:?}");
         assert_eq!(seen.source.expect("a source").to_string(), "198.51.100.7:5061");
     }
 }
@@ -165,6 +166,55 @@ fn f36_packets_of_any_length_are_judged() {
     assert_eq!(replay.summary().notes.long, 2);
     let arp = ethernet(&[], ethertype::ARP, &[0; 28]);
     assert_eq!(rule(&mut replay, &captured(after(0), &arp)), Rule::NotSip);
+}
+
+/// A rule that observes lets packets go on, and says so; one packet can be
+/// objected to by several.
+#[test]
+fn f36_rules_that_observe_say_what_they_would_drop() {
+    let settings =
+        "[rules]\noptions = { mode = \"observe\" }\nsignature = { mode = \"observe\" }\n";
+    let Some(mut replay) = replay(plan_with(settings)) else { return };
+    let options = request("OPTIONS");
+    let scan = Message::request("OPTIONS", "sip:100@203.0.113.1").agent("friendly-scanner");
+    let scan = Packet::udp("198.51.100.8:5061", "203.0.113.1:5060").payload(scan.build()).build();
+    let [observed, both] = [Rule::Options.bit(), Rule::Options.bit() | Rule::Signature.bit()];
+    for (frame, would, signature) in
+        [(&options, observed, None), (&scan, both, Some("friendly-scanner"))]
+    {
+        let seen = replay.judge(&captured(after(0), frame)).expect("a verdict");
+        let outcome = seen.outcome.expect("it came in");
+        assert_eq!((outcome.rule, outcome.action), (Rule::Stranger, Judged::Pass));
+        assert_eq!((outcome.would, outcome.mode), (would, RuleMode::Observe));
+        assert_eq!(outcome.signature.map(|signature| signature.name.as_str()), signature);
+    }
+    let summary = replay.summary();
+    assert_eq!((summary.dropped, summary.spared), (0, 2));
+    assert_eq!(
+        (summary.rules[&Rule::Options].would, summary.rules[&Rule::Signature].would),
+        (2, 1)
+    );
+    let scanner = &summary.sources[&IpAddr::from([198, 51, 100, 8])];
+    assert_eq!((scanner.spared, scanner.passed, scanner.drops()), (1, 1, 0));
+}
+
+/// Messages over TCP are read, and what they say closes the connection.
+#[test]
+fn f36_tcp_is_read_and_reset() {
+    let Some(mut replay) = replay(plan_with("")) else { return };
+    let mut judge = |method: &str, agent: &str| {
+        let message = Message::request(method, "sip:100@203.0.113.1").agent(agent).build();
+        let segment = Packet::tcp("198.51.100.7:5061", "203.0.113.1:5060").payload(message).build();
+        let seen = replay.judge(&captured(after(0), &segment)).expect("a verdict");
+        let outcome = seen.outcome.expect("it came in");
+        (outcome.rule, outcome.action, seen.method)
+    };
+    let register = Some(Method::Register);
+    assert_eq!(judge("REGISTER", "Telephone/1.6"), (Rule::Stranger, Judged::Pass, register));
+    assert_eq!(judge("REGISTER", "friendly-scanner"), (Rule::Signature, Judged::Reset, register));
+    let options = Some(Method::Options);
+    assert_eq!(judge("OPTIONS", "Telephone/1.6"), (Rule::Options, Judged::Reset, options));
+    assert_eq!(replay.summary().dropped, 2);
 }
 
 /// What the server sends is not judged, but tells whom it knows.

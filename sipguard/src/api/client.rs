@@ -3,12 +3,22 @@
 use std::{io, path::PathBuf, time::Duration};
 
 use http_body_util::{BodyExt, Full};
-use hyper::{Method, Request, StatusCode, body::Bytes, client::conn::http1, header};
+use hyper::{
+    Method, Request, Response, StatusCode,
+    body::{Bytes, Incoming},
+    client::conn::http1,
+    header,
+};
 use hyper_util::rt::TokioIo;
+use ipnet::IpNet;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::{net::UnixStream, runtime, time::timeout};
 
-use super::wire::{Added, Entry, Failure, Kind, Lists, Reloaded, Removed, Stats, Status};
+use super::wire::{
+    Added, Entry, EventLine, Failure, Kind, Lists, Posture, PostureChanged, PostureWish, Reloaded,
+    Removed, Signatures, Stats, Status,
+};
+use crate::policy::Target;
 
 /// How long a request may take. A reload of large lists takes the longest.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -60,11 +70,64 @@ impl Client {
 
     /// # Errors
     /// See [`Client::status`].
+    pub fn signatures(&self) -> Result<Signatures, ClientError> {
+        self.ask(Method::GET, "/v1/signatures", NOTHING)
+    }
+
+    /// # Errors
+    /// See [`Client::status`].
+    pub fn posture(&self) -> Result<Posture, ClientError> {
+        self.ask(Method::GET, "/v1/posture", NOTHING)
+    }
+
+    /// # Errors
+    /// See [`Client::status`].
+    pub fn set_posture(&self, wish: &PostureWish) -> Result<PostureChanged, ClientError> {
+        self.ask(Method::POST, "/v1/posture", Some(wish))
+    }
+
+    /// Hands each event to `take`, until there are no more, or `take` fails.
+    ///
+    /// # Errors
+    /// See [`Client::status`], and what `take` says.
+    pub fn events<E: From<ClientError>>(
+        &self,
+        query: &EventsQuery,
+        mut take: impl FnMut(EventLine) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let request = request(Method::GET, &query.path(), NOTHING)?;
+        let runtime = self.runtime()?;
+        runtime.block_on(async {
+            let answer = timeout(PATIENCE, self.send(request)).await;
+            let answer = answer.map_err(|_| ClientError::NoAnswer)??;
+            let status = answer.status();
+            let mut body = answer.into_body();
+            if !status.is_success() {
+                let body = body.collect().await.map_err(ClientError::from)?.to_bytes();
+                return Err(failed(status, &body)?.into());
+            }
+            let mut rest = Vec::new();
+            while let Some(frame) = body.frame().await {
+                let frame = frame.map_err(ClientError::from)?;
+                rest.extend_from_slice(frame.data_ref().map(Bytes::as_ref).unwrap_or_default());
+                while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+                    let line = serde_json::from_slice(&rest[..end]).map_err(ClientError::from)?;
+                    rest.drain(..=end);
+                    take(line)?;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// # Errors
+    /// See [`Client::status`].
     pub fn lists(&self, kind: Option<Kind>) -> Result<Lists, ClientError> {
         let path = match kind {
             None => "/v1/lists",
             Some(Kind::Blocked) => "/v1/lists?kind=blocked",
             Some(Kind::Trusted) => "/v1/lists?kind=trusted",
+            Some(Kind::Banned) => "/v1/lists?kind=banned",
         };
         self.ask(Method::GET, path, NOTHING)
     }
@@ -105,38 +168,37 @@ impl Client {
         path: &str,
         body: Option<&impl Serialize>,
     ) -> Result<T, ClientError> {
-        let body = body.map(serde_json::to_vec).transpose()?.unwrap_or_default();
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header(header::HOST, "localhost")
-            .header(header::CONTENT_TYPE, "application/json")
-            .body(Full::new(Bytes::from(body)))?;
-        let runtime = runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| self.io(error))?;
+        let request = request(method, path, body)?;
+        let runtime = self.runtime()?;
         let answer = runtime.block_on(async { timeout(PATIENCE, self.exchange(request)).await });
         let (status, answer) = answer.map_err(|_| ClientError::NoAnswer)??;
         if status.is_success() {
             return Ok(serde_json::from_slice(&answer)?);
         }
-        let failure = serde_json::from_slice(&answer)?;
-        Err(ClientError::Failed { forbidden: status == StatusCode::FORBIDDEN, failure })
+        Err(failed(status, &answer)?)
+    }
+
+    fn runtime(&self) -> Result<runtime::Runtime, ClientError> {
+        let mut builder = runtime::Builder::new_current_thread();
+        builder.enable_all().build().map_err(|error| self.io(error))
     }
 
     async fn exchange(
         &self,
         request: Request<Full<Bytes>>,
     ) -> Result<(StatusCode, Bytes), ClientError> {
+        let answer = self.send(request).await?;
+        let status = answer.status();
+        let body = answer.into_body().collect().await?.to_bytes();
+        Ok((status, body))
+    }
+
+    async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, ClientError> {
         let stream = UnixStream::connect(&self.socket).await.map_err(|error| self.io(error))?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         // Ends with the connection; its error also reaches the request.
         tokio::spawn(connection);
-        let answer = sender.send_request(request).await?;
-        let status = answer.status();
-        let body = answer.into_body().collect().await?.to_bytes();
-        Ok((status, body))
+        Ok(sender.send_request(request).await?)
     }
 
     fn io(&self, source: io::Error) -> ClientError {
@@ -149,6 +211,54 @@ impl Client {
             _ => ClientError::Io { path, source },
         }
     }
+}
+
+/// Which events [`Client::events`] asks for.
+#[derive(Clone, Debug, Default)]
+pub struct EventsQuery {
+    /// The name of a rule.
+    pub rule: Option<String>,
+    /// Address or network of the sources.
+    pub source: Option<IpNet>,
+    /// How many of the kept ones at most.
+    pub last: Option<usize>,
+    /// Whether to wait for those to come.
+    pub follow: bool,
+}
+
+impl EventsQuery {
+    fn path(&self) -> String {
+        let Self { rule, source, last, follow } = self;
+        let mut path = format!("/v1/events?follow={follow}");
+        let rule = rule.as_deref().map(|rule| ("rule", rule.to_owned()));
+        let source =
+            source.map(|source| ("source", Target { net: source, port: None }.to_string()));
+        let last = last.map(|last| ("last", last.to_string()));
+        for (key, value) in [rule, source, last].into_iter().flatten() {
+            path += &format!("&{key}={value}");
+        }
+        path
+    }
+}
+
+fn request(
+    method: Method,
+    path: &str,
+    body: Option<&impl Serialize>,
+) -> Result<Request<Full<Bytes>>, ClientError> {
+    let body = body.map(serde_json::to_vec).transpose()?.unwrap_or_default();
+    Ok(Request::builder()
+        .method(method)
+        .uri(path)
+        .header(header::HOST, "localhost")
+        .header(header::CONTENT_TYPE, "application/json")
+        .body(Full::new(Bytes::from(body)))?)
+}
+
+/// What an answer says that is no success.
+fn failed(status: StatusCode, body: &[u8]) -> Result<ClientError, ClientError> {
+    let failure = serde_json::from_slice(body)?;
+    Ok(ClientError::Failed { forbidden: status == StatusCode::FORBIDDEN, failure })
 }
 
 /// A request without a body.

@@ -7,14 +7,30 @@ use axum::{
 };
 use serde::de::DeserializeOwned;
 
-use super::failure::ApiError;
+use super::{
+    failure::ApiError,
+    wire::{Entry, PostureWish},
+};
+
+/// A body with an example for those who got it wrong.
+pub(super) trait Example {
+    const EXAMPLE: &str;
+}
+
+impl Example for Entry {
+    const EXAMPLE: &str = r#"{"target": "192.0.2.7", "ttl": "1h", "reason": "..."}"#;
+}
+
+impl Example for PostureWish {
+    const EXAMPLE: &str = r#"{"posture": "closed"}"#;
+}
 
 /// A body read as JSON whatever its content type says: curl's `-d` calls
 /// everything a form.
 #[derive(Debug)]
 pub(super) struct JsonBody<T>(pub(super) T);
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
+impl<T: DeserializeOwned + Example, S: Send + Sync> FromRequest<S> for JsonBody<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
@@ -24,7 +40,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
             ApiError::new(rejection.status(), rejection.body_text(), hint)
         })?;
         serde_json::from_slice(&body).map(Self).map_err(|error| {
-            let hint = r#"send {"target": "192.0.2.7", "ttl": "1h", "reason": "..."}"#.to_owned();
+            let hint = format!("send {}", T::EXAMPLE);
             ApiError::bad_request(format!("the body is wrong: {error}"), Some(hint))
         })
     }

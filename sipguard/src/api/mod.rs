@@ -9,7 +9,11 @@
 //! |---|---|---|
 //! | `GET /v1/status` | | [`wire::Status`] |
 //! | `GET /v1/stats` | | [`wire::Stats`] |
-//! | `GET /v1/lists?kind=blocked` or `trusted` | | [`wire::Lists`] |
+//! | `GET /v1/signatures` | | [`wire::Signatures`] |
+//! | `GET /v1/events?rule=&source=&last=&follow=` | | lines of [`wire::EventLine`] |
+//! | `GET /v1/lists?kind=blocked`, `trusted` or `banned` | | [`wire::Lists`] |
+//! | `GET /v1/posture` | | [`wire::Posture`] |
+//! | `POST /v1/posture` | [`wire::PostureWish`] | [`wire::PostureChanged`] |
 //! | `POST /v1/reload` | | [`wire::Reloaded`] |
 //! | `POST /v1/blocks` | [`wire::Entry`] | [`wire::Added`] |
 //! | `DELETE /v1/blocks/{target}` | | [`wire::Removed`] |
@@ -20,6 +24,7 @@
 
 mod caller;
 pub mod client;
+mod events;
 mod failure;
 mod json;
 mod server;

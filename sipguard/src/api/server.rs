@@ -18,13 +18,17 @@ use tokio::net::UnixListener;
 
 use super::{
     caller::{Caller, Peer},
+    events::events,
     failure::ApiError,
     json::JsonBody,
-    wire::{Added, Entry, Kind, Lists, Reloaded, Removed, Stats, Status},
+    wire::{
+        self, Added, Entry, Kind, Lists, PostureChanged, PostureWish, Reloaded, Removed,
+        Signatures, Stats, Status,
+    },
 };
 use crate::{
     daemon::{self, By, Shared},
-    policy::{self, Target, TargetError},
+    policy::{self, Posture, Target, TargetError},
 };
 
 /// Bytes of the largest body.
@@ -47,7 +51,11 @@ fn router(shared: Shared) -> Router {
     Router::new()
         .route("/v1/status", get(status))
         .route("/v1/stats", get(stats))
+        .route("/v1/signatures", get(signatures))
+        .route("/v1/events", get(events))
         .route("/v1/lists", get(lists))
+        .route("/v1/posture", get(posture))
+        .route("/v1/posture", post(set_posture))
         .route("/v1/reload", post(reload))
         .route("/v1/blocks", post(block))
         // Catches everything that follows, for a network has a slash.
@@ -60,12 +68,16 @@ fn router(shared: Shared) -> Router {
         .with_state(shared)
 }
 
-async fn status(_: Caller, State(shared): State<Shared>) -> Json<Status> {
-    Json(shared.daemon().await.status())
+async fn status(_: Caller, State(shared): State<Shared>) -> Answer<Status> {
+    Ok(Json(shared.daemon().await.status()?))
 }
 
 async fn stats(_: Caller, State(shared): State<Shared>) -> Answer<Stats> {
     Ok(Json(shared.daemon().await.stats()?))
+}
+
+async fn signatures(_: Caller, State(shared): State<Shared>) -> Answer<Signatures> {
+    Ok(Json(shared.daemon().await.signatures()?))
 }
 
 #[derive(Debug, Deserialize)]
@@ -82,10 +94,36 @@ async fn lists(
     let Query(ListsQuery { kind }) = query.map_err(|rejection| {
         ApiError::bad_request(
             rejection.body_text(),
-            Some("ask for ?kind=blocked, ?kind=trusted, or neither".to_owned()),
+            Some("ask for ?kind=blocked, ?kind=trusted, ?kind=banned, or none".to_owned()),
         )
     })?;
-    Ok(Json(shared.daemon().await.lists(kind)))
+    Ok(Json(shared.daemon().await.lists(kind)?))
+}
+
+async fn posture(_: Caller, State(shared): State<Shared>) -> Json<wire::Posture> {
+    Json(shared.daemon().await.posture())
+}
+
+async fn set_posture(
+    caller: Caller,
+    State(shared): State<Shared>,
+    JsonBody(wish): JsonBody<PostureWish>,
+) -> Answer<PostureChanged> {
+    let wish = parse_posture(&wish.posture)?;
+    Ok(Json(shared.daemon().await.set_posture(wish, caller.uid)?))
+}
+
+/// `None` for what the file says.
+fn parse_posture(text: &str) -> Result<Option<Posture>, ApiError> {
+    if text == "file" {
+        return Ok(None);
+    }
+    let found = Posture::ALL.into_iter().find(|posture| posture.name() == text);
+    found.map(Some).ok_or_else(|| {
+        let names = Posture::ALL.map(Posture::name).join(", ");
+        let hint = format!("the postures are {names}, and file for what sipguard.toml says");
+        ApiError::bad_request(format!("there is no posture `{text}`"), Some(hint))
+    })
 }
 
 async fn reload(caller: Caller, State(shared): State<Shared>) -> Answer<Reloaded> {
@@ -155,7 +193,8 @@ fn wrong_target(error: &TargetError) -> ApiError {
 
 async fn unknown_path(uri: Uri) -> Response {
     let error = format!("there is no {}", uri.path());
-    let hint = "the paths begin with /v1/: status, stats, lists, reload, blocks, trusted";
+    let hint = "the paths begin with /v1/: status, stats, signatures, events, lists, posture, \
+                reload, blocks, trusted";
     ApiError::new(StatusCode::NOT_FOUND, error, Some(hint.to_owned())).into_response()
 }
 

@@ -1,6 +1,6 @@
 //! What goes over the control socket, as JSON. Times are RFC 3339 in UTC.
 
-use std::path::PathBuf;
+use std::{net::IpAddr, path::PathBuf};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -17,14 +17,55 @@ pub struct Status {
     pub since: Timestamp,
     /// The configuration directory.
     pub config: PathBuf,
-    /// How strict the filter is: `open`, `guarded` or `closed`.
-    pub posture: String,
+    pub posture: Posture,
     pub interfaces: Vec<Interface>,
     pub signatures: usize,
     pub trusted: Tally,
     pub blocked: Tally,
+    /// Bans that hold.
+    pub banned: usize,
+    pub events: Events,
     /// The last reload, successful or not.
     pub reload: Option<LastReload>,
+}
+
+/// How strict the filter is. Answer to `GET /v1/posture`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Posture {
+    /// What holds: `open`, `guarded`, `attack` or `closed`.
+    pub posture: String,
+    /// Who chose it.
+    pub origin: Origin,
+    /// What sipguard.toml says.
+    pub file: String,
+}
+
+/// Body of `POST /v1/posture`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PostureWish {
+    /// One of the postures, or `file` for what sipguard.toml says.
+    pub posture: String,
+}
+
+/// Answer to `POST /v1/posture`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct PostureChanged {
+    pub old: Posture,
+    pub new: Posture,
+    /// What the operator should know about it.
+    pub notes: Vec<String>,
+    /// The command that takes it back.
+    pub undo: String,
+}
+
+/// Events that were not told, since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Events {
+    /// Held back by the limits of `[events]`.
+    pub suppressed: u64,
+    /// Lost because the daemon was not fast enough.
+    pub lost: u64,
 }
 
 /// A protected interface.
@@ -62,6 +103,7 @@ pub struct Stats {
     pub interfaces: Vec<InterfaceMode>,
     pub rules: Vec<RuleCount>,
     pub methods: Vec<MethodCount>,
+    pub events: Events,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -77,8 +119,14 @@ pub struct RuleCount {
     pub rule: String,
     /// `pass` or `drop`.
     pub verdict: String,
+    /// `enforce`, `observe` or `off`; none for rules that never drop.
+    pub mode: Option<String>,
     pub packets: u64,
     pub bytes: u64,
+    /// What would have been dropped while the mode was `observe`. These packets
+    /// went on, and are counted under another rule.
+    pub would_packets: u64,
+    pub would_bytes: u64,
     pub per_interface: Vec<InterfaceCount>,
 }
 
@@ -87,6 +135,8 @@ pub struct InterfaceCount {
     pub name: String,
     pub packets: u64,
     pub bytes: u64,
+    pub would_packets: u64,
+    pub would_bytes: u64,
 }
 
 /// Requests of strangers by method.
@@ -97,30 +147,62 @@ pub struct MethodCount {
     pub dropped: u64,
 }
 
+/// Answer to `GET /v1/signatures`: the enabled ones, who matched most first.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Signatures {
+    /// When the protection started. What was enabled later is counted from then.
+    pub since: Timestamp,
+    pub signatures: Vec<SignatureCount>,
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignatureCount {
+    pub name: String,
+    /// Packets that matched.
+    pub packets: u64,
+}
+
 /// Which list `GET /v1/lists?kind=` asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     Blocked,
     Trusted,
+    Banned,
 }
 
-/// Answer to `GET /v1/lists`: the list asked for, or both.
+/// Answer to `GET /v1/lists`: the list asked for, or all.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Lists {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub blocked: Option<Vec<Listed>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trusted: Option<Vec<Listed>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub banned: Option<Vec<Banned>>,
 }
 
-/// Who put an entry into a list.
+/// A source that sipguard has blocked by itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Banned {
+    /// An address, or an IPv6 network.
+    pub source: String,
+    /// The reason.
+    pub rule: String,
+    /// The signature that was the reason.
+    pub signature: Option<String>,
+    /// When the ban was made or last renewed.
+    pub since: Timestamp,
+    pub until: Timestamp,
+}
+
+/// Who put an entry into a list, or chose the posture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Origin {
-    /// trusted.toml or blacklist.toml.
+    /// The configuration.
     File,
-    /// `sipguard block` or `sipguard allow`.
+    /// A command at run time.
     Operator,
 }
 
@@ -132,6 +214,8 @@ pub struct Listed {
     pub origin: Origin,
     /// The peer's name in trusted.toml.
     pub name: Option<String>,
+    /// The peer's class there.
+    pub class: Option<String>,
     pub reason: Option<String>,
     /// When the operator added it.
     pub added: Option<Timestamp>,
@@ -172,6 +256,10 @@ pub struct Added {
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Removed {
     pub target: String,
+    /// Whether an entry of the operator was there.
+    pub listed: bool,
+    /// Bans that were lifted.
+    pub unbanned: usize,
     /// Entries that hold the target in the list all the same.
     pub still: Vec<Holder>,
     /// The command that takes it back.
@@ -194,6 +282,44 @@ pub struct Reloaded {
     /// Warnings, each with one line or more: the new policy holds all the
     /// same.
     pub notes: Vec<String>,
+}
+
+/// A line of the answer to `GET /v1/events`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum EventLine {
+    Event(Box<Event>),
+    /// This caller was too slow for so many events.
+    Missed {
+        missed: u64,
+    },
+}
+
+/// A packet that was dropped, or would have been.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    pub time: Timestamp,
+    pub interface: String,
+    pub source: IpAddr,
+    /// None in later fragments; likewise the destination's.
+    pub source_port: Option<u16>,
+    pub destination: IpAddr,
+    pub destination_port: Option<u16>,
+    /// `udp` or `tcp`; none in later fragments.
+    pub transport: Option<String>,
+    /// None where no method was read.
+    pub method: Option<String>,
+    pub rule: String,
+    /// The signature that matched.
+    pub signature: Option<String>,
+    /// `dropped`, `would drop` or `reset`.
+    pub outcome: String,
+    /// Bytes of the payload.
+    pub length: u32,
+    /// The first of them as text that acts on no terminal.
+    pub text: String,
+    /// The same bytes as they came, two digits each.
+    pub hex: String,
 }
 
 /// Body of every answer that is no success.

@@ -26,8 +26,15 @@ pub(super) fn added(added: &Added, done: &str) -> Result<(), Failure> {
 /// Says that an entry was removed; fails where others hold the target all the
 /// same, for then the caller has not reached what he wanted.
 pub(super) fn removed(removed: &Removed, done: &str, list: &str) -> Result<(), Failure> {
-    let Removed { target, still, undo } = removed;
-    print(&format!("{done} {target}"))?;
+    let Removed { target, listed, unbanned, still, undo } = removed;
+    if *listed {
+        print(&format!("{done} {target}"))?;
+    }
+    match unbanned {
+        0 => {}
+        1 => print(&format!("lifted the ban of {target}"))?,
+        bans => print(&format!("lifted {bans} bans in {target}"))?,
+    }
     say(&format!("undo: {undo}"));
     let Some(holder) = still.first() else { return Ok(()) };
     let (file, command) = match list {

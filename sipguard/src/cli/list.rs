@@ -9,15 +9,15 @@ use super::{
 };
 use crate::api::{
     client::Client,
-    wire::{Kind, Listed, Lists, Origin},
+    wire::{Banned, Kind, Listed, Lists, Origin},
 };
 
-/// List blocked and trusted targets
+/// List blocked and trusted targets, and banned sources
 ///
 /// What stands in a file and was also entered by the operator has two lines.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Which list [default: both]
+    /// Which list [default: all]
     list: Option<Which>,
     /// Print JSON
     #[arg(long)]
@@ -28,12 +28,14 @@ pub(super) struct Args {
 enum Which {
     Blocked,
     Trusted,
+    Banned,
 }
 
 pub(super) fn run(args: &Args, client: &Client) -> Result<(), Failure> {
     let kind = args.list.map(|which| match which {
         Which::Blocked => Kind::Blocked,
         Which::Trusted => Kind::Trusted,
+        Which::Banned => Kind::Banned,
     });
     let lists = client.lists(kind)?;
     match args.json {
@@ -42,15 +44,31 @@ pub(super) fn run(args: &Args, client: &Client) -> Result<(), Failure> {
     }
 }
 
-fn view(Lists { blocked, trusted }: Lists) -> String {
-    let blocked = blocked.map(|list| entries("BLOCKED", &list));
-    let trusted = trusted.map(|list| entries("TRUSTED", &list));
-    [blocked, trusted].into_iter().flatten().collect::<Vec<_>>().join("\n\n")
+fn view(Lists { blocked, trusted, banned }: Lists) -> String {
+    let blocked = blocked.map(|list| {
+        let header = ["BLOCKED", "BY", "UNTIL", "ADDED", "REASON"];
+        table(&header, list.iter().map(entry).collect(), 0)
+    });
+    let trusted = trusted.map(|list| {
+        let header = ["TRUSTED", "BY", "UNTIL", "ADDED", "NAME OR REASON", "CLASS"];
+        table(&header, list.iter().map(peer).collect(), 0)
+    });
+    let banned = banned.map(|list| {
+        let header = ["BANNED", "RULE", "UNTIL", "SINCE", "SIGNATURE"];
+        table(&header, list.into_iter().map(ban).collect(), 0)
+    });
+    [blocked, trusted, banned].into_iter().flatten().collect::<Vec<_>>().join("\n\n")
 }
 
-fn entries(title: &str, list: &[Listed]) -> String {
-    let header = [title, "BY", "UNTIL", "ADDED", "NAME OR REASON"];
-    table(&header, list.iter().map(entry).collect(), 0)
+fn ban(Banned { source, rule, signature, since, until }: Banned) -> Vec<String> {
+    let signature = signature.unwrap_or_else(table::none);
+    vec![source, rule, table::time(Some(until)), table::time(Some(since)), signature]
+}
+
+fn peer(listed: &Listed) -> Vec<String> {
+    let mut cells = entry(listed);
+    cells.push(listed.class.clone().unwrap_or_else(table::none));
+    cells
 }
 
 fn entry(listed: &Listed) -> Vec<String> {

@@ -4,9 +4,11 @@ mod allow;
 mod block;
 mod change;
 mod check;
+mod events;
 mod exit;
 mod list;
 mod out;
+mod posture;
 mod program_info;
 mod reload;
 mod replay;
@@ -59,6 +61,8 @@ enum Verb {
     Unblock(unblock::Args),
     Allow(allow::Args),
     List(list::Args),
+    Events(events::Args),
+    Posture(posture::Args),
     Status(status::Args),
     Replay(replay::Args),
     #[command(hide = true)]
@@ -101,6 +105,8 @@ fn dispatch(Args { socket, verb }: Args) -> Result<(), Failure> {
         Verb::Unblock(args) => unblock::run(args, &client(socket)),
         Verb::Allow(args) => allow::run(args, &client(socket)),
         Verb::List(args) => list::run(&args, &client(socket)),
+        Verb::Events(args) => events::run(&args, &client(socket)),
+        Verb::Posture(args) => posture::run(&args, &client(socket)),
         Verb::Status(args) => status::run(&args, &client(socket)),
         Verb::Replay(args) => replay::run(&args),
         Verb::ProgramInfo(args) => program_info::run(&args),

@@ -1,8 +1,10 @@
 //! `sipguard replay`
 
 use std::{
+    collections::BTreeMap,
     fs::File,
     io::{self, BufWriter, Write},
+    net::IpAddr,
     path::PathBuf,
 };
 
@@ -19,8 +21,11 @@ use super::{
 };
 use crate::{
     daemon::{Host, RunError, config_dir},
+    endpoint::Endpoint,
     policy::{self, Plan},
-    replay::{Capture, CaptureError, Endpoint, Notes, Outcome, Replay, Seen, Summary, mode},
+    replay::{
+        Capture, CaptureError, Notes, Outcome, Replay, RuleCount, Seen, SourceCount, Summary,
+    },
     sanitise::{sanitise, sanitise_json},
 };
 
@@ -129,6 +134,7 @@ struct Line<'a> {
     rule: Option<&'static str>,
     verdict: Option<&'static str>,
     signature: Option<&'a str>,
+    would: Vec<&'static str>,
     mode: Option<&'static str>,
 }
 
@@ -143,15 +149,17 @@ impl<'a> Line<'a> {
             destination: text(seen.destination),
             method: seen.method.map(sipguard_common::method::Method::name),
             rule: outcome.map(|outcome| outcome.rule.name()),
-            verdict: outcome.map(verdict),
+            verdict: outcome.map(|outcome| outcome.action.name()),
             signature: outcome.and_then(|outcome| Some(outcome.signature?.name.as_str())),
-            mode: outcome.map(|outcome| outcome.mode),
+            would: outcome.map_or_else(Vec::new, would),
+            mode: outcome.map(|outcome| outcome.mode.name()),
         }
     }
 }
 
-const fn verdict(outcome: &Outcome<'_>) -> &'static str {
-    if outcome.passed { "pass" } else { "drop" }
+/// Names of the rules in mode observe that would have dropped a packet.
+fn would(outcome: &Outcome<'_>) -> Vec<&'static str> {
+    Rule::in_bits(outcome.would).map(Rule::name).collect()
 }
 
 /// The lines of packets, as they come.
@@ -180,7 +188,16 @@ impl Lines {
         if std::mem::take(&mut self.head_is_due) {
             self.row(
                 "N",
-                ["TIME", "SOURCE", "DESTINATION", "METHOD", "VERDICT", "RULE", "SIGNATURE"],
+                [
+                    "TIME",
+                    "SOURCE",
+                    "DESTINATION",
+                    "METHOD",
+                    "VERDICT",
+                    "RULE",
+                    "WOULD DROP BY",
+                    "SIGNATURE",
+                ],
             )?;
         }
         let time = line.time.map(|time| time.strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string());
@@ -194,6 +211,7 @@ impl Lines {
                 line.method,
                 line.verdict,
                 line.rule,
+                (!line.would.is_empty()).then(|| line.would.join(",")).as_deref(),
                 line.signature.map(|name| sanitise(name, MAX_NAME)).as_deref(),
             ]
             .map(or_none)
@@ -203,10 +221,10 @@ impl Lines {
     }
 
     /// Columns as wide as what they mostly hold: nobody knows yet what comes.
-    fn row(&mut self, n: &str, cells: [&str; 7]) -> Result<(), Failure> {
-        let [time, source, destination, method, verdict, rule, signature] = cells;
+    fn row(&mut self, n: &str, cells: [&str; 8]) -> Result<(), Failure> {
+        let [time, source, destination, method, verdict, rule, would, signature] = cells;
         let row = format!(
-            "{n:>7}  {time:<27}  {source:<21}  {destination:<21}  {method:<9}  {verdict:<7}  {rule:<14}  {signature}"
+            "{n:>7}  {time:<27}  {source:<21}  {destination:<21}  {method:<9}  {verdict:<7}  {rule:<14}  {would:<13}  {signature}"
         );
         Ok(writeln!(self.out, "{}", row.trim_end())?)
     }
@@ -230,25 +248,27 @@ fn not_sip(summary: &Summary) -> u64 {
 }
 
 fn summary_json(plan: &Plan, summary: &Summary, complete: bool) -> Value {
-    let rule = |(rule, count): (&Rule, &crate::replay::RuleCount)| {
+    let rule = |(rule, count): (&Rule, &RuleCount)| {
         json!({
             "rule": rule.name(),
             "verdict": rule.verdict().name(),
-            "mode": mode(plan, *rule),
+            "mode": plan.modes.of(*rule).name(),
             "packets": count.packets,
             "bytes": count.bytes,
+            "would_drop": count.would,
         })
     };
-    let source = |(source, count): (std::net::IpAddr, &crate::replay::SourceCount)| {
-        let by: serde_json::Map<String, Value> =
-            count.dropped.iter().map(|(rule, n)| (rule.name().to_owned(), json!(n))).collect();
+    let source = |(source, count): (IpAddr, &SourceCount)| {
         json!({
             "source": source,
             "passed": count.passed,
+            "would_drop": count.spared,
             "dropped": count.drops(),
-            "by": by,
+            "by": by_rule(&count.dropped),
+            "would_drop_by": by_rule(&count.would),
             "known": count.known,
             "hurt": count.is_hurt(),
+            "would_be_hurt": count.would_be_hurt(),
         })
     };
     let Notes { short, long, incomplete, untimed, backwards } = summary.notes;
@@ -257,6 +277,7 @@ fn summary_json(plan: &Plan, summary: &Summary, complete: bool) -> Value {
         "packets": summary.packets,
         "dropped": summary.dropped,
         "passed": passed(summary),
+        "would_drop": summary.spared,
         "not_sip": not_sip(summary),
         "outgoing": summary.outgoing,
         "rules": summary.rules.iter().map(rule).collect::<Vec<_>>(),
@@ -272,6 +293,10 @@ fn summary_json(plan: &Plan, summary: &Summary, complete: bool) -> Value {
     })
 }
 
+fn by_rule(counts: &BTreeMap<Rule, u64>) -> serde_json::Map<String, Value> {
+    counts.iter().map(|(rule, n)| (rule.name().to_owned(), json!(n))).collect()
+}
+
 fn summary_text(plan: &Plan, summary: &Summary) -> String {
     let mut parts = vec![format!(
         "{} packets: {} dropped, {} passed, {} not for a protected port, {} sent by the server",
@@ -281,21 +306,29 @@ fn summary_text(plan: &Plan, summary: &Summary) -> String {
         not_sip(summary),
         summary.outgoing,
     )];
+    if summary.spared > 0 {
+        parts.push(format!(
+            "{} of those that passed would be dropped, were it not for mode observe",
+            summary.spared
+        ));
+    }
     let rules: Vec<_> = summary
         .rules
         .iter()
         .map(|(rule, count)| {
-            let words = [rule.name(), rule.verdict().name(), mode(plan, *rule)].map(str::to_owned);
-            let numbers = [count.packets, count.bytes].map(|number| number.to_string());
+            let mode = plan.modes.of(*rule).name();
+            let words = [rule.name(), rule.verdict().name(), mode].map(str::to_owned);
+            let numbers =
+                [count.packets, count.bytes, count.would].map(|number| number.to_string());
             words.into_iter().chain(numbers).collect()
         })
         .collect();
     if !rules.is_empty() {
-        parts.push(table(&["RULE", "VERDICT", "MODE", "PACKETS", "BYTES"], rules, 2));
+        parts.push(table(&["RULE", "VERDICT", "MODE", "PACKETS", "BYTES", "WOULD DROP"], rules, 3));
     }
     let mut ranking = summary.ranking();
     let all = ranking.len();
-    ranking.retain(|(_, count)| count.drops() > 0);
+    ranking.retain(|(_, count)| count.drops() > 0 || count.spared > 0);
     if !ranking.is_empty() {
         parts.push(sources_text(&ranking));
     }
@@ -308,23 +341,41 @@ fn summary_text(plan: &Plan, summary: &Summary) -> String {
             "hurt: {hurt} of the sources that the server knows would lose packets; name them in trusted.toml, or raise the limit that they meet"
         ));
     }
+    let would_be = ranking.iter().filter(|(_, count)| count.would_be_hurt()).count();
+    if would_be > 0 {
+        parts.push(format!(
+            "would be hurt: {would_be} of the sources that the server knows would lose packets to rules that now observe"
+        ));
+    }
     parts.join("\n\n")
 }
 
-fn sources_text(ranking: &[(std::net::IpAddr, &crate::replay::SourceCount)]) -> String {
-    let row = |(source, count): &(std::net::IpAddr, &crate::replay::SourceCount)| {
-        let by: Vec<_> = count
-            .dropped
-            .iter()
-            .map(|(rule, number)| format!("{} {number}", rule.name()))
-            .collect();
-        let server = if count.is_hurt() { "known: hurt" } else { "-" };
-        let [dropped, passed] = [count.drops(), count.passed].map(|number| number.to_string());
-        vec![source.to_string(), by.join(", "), server.to_owned(), dropped, passed]
+fn sources_text(ranking: &[(IpAddr, &SourceCount)]) -> String {
+    let row = |(source, count): &(IpAddr, &SourceCount)| {
+        let by = |counts: &BTreeMap<Rule, u64>| {
+            let each = counts.iter().map(|(rule, number)| format!("{} {number}", rule.name()));
+            each.reduce(|all, one| format!("{all}, {one}")).unwrap_or_else(none)
+        };
+        let server = match (count.is_hurt(), count.would_be_hurt()) {
+            (true, _) => "known: hurt",
+            (false, true) => "known: would be hurt",
+            (false, false) => "-",
+        };
+        let words = [by(&count.dropped), by(&count.would), server.to_owned()];
+        let numbers = [count.drops(), count.spared, count.passed].map(|number| number.to_string());
+        [source.to_string()].into_iter().chain(words).chain(numbers).collect()
     };
     let rows = ranking.iter().take(TOP).map(row).collect();
-    let head = ["SOURCE", "DROPPED BY", "TO THE SERVER", "DROPPED", "PASSED"];
-    let table = table(&head, rows, 2);
+    let head = [
+        "SOURCE",
+        "DROPPED BY",
+        "WOULD DROP BY",
+        "TO THE SERVER",
+        "DROPPED",
+        "WOULD DROP",
+        "PASSED",
+    ];
+    let table = table(&head, rows, 3);
     match ranking.len().saturating_sub(TOP) {
         0 => table,
         more => format!("{table}\nand {more} more that would lose packets: --json has them all"),

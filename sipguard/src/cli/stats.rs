@@ -13,15 +13,17 @@ use super::{
 };
 use crate::api::{
     client::Client,
-    wire::{RuleCount, Stats},
+    wire::{RuleCount, SignatureCount, Signatures, Stats},
 };
+use crate::sanitise::sanitise;
 
 /// Clears the screen and goes home.
 const CLEAR: &str = "\x1b[H\x1b[2J";
 
 /// Show packets and bytes per rule since the start
 ///
-/// Every packet is counted under exactly one rule.
+/// Every packet is counted under exactly one rule. What a rule in mode observe
+/// would have dropped is counted there, too, in a column of its own.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Print JSON; with --watch one line at a time
@@ -36,9 +38,19 @@ pub(super) struct Args {
         value_parser = parse_period
     )]
     watch: Option<Duration>,
+    /// Show how often each enabled signature has matched instead
+    #[arg(long, conflicts_with = "watch")]
+    signatures: bool,
 }
 
 pub(super) fn run(args: &Args, client: &Client) -> Result<(), Failure> {
+    if args.signatures {
+        let signatures = client.signatures()?;
+        return match args.json {
+            true => print_json(&signatures),
+            false => print(&signatures_view(&signatures)),
+        };
+    }
     match args.watch {
         Some(period) => watch(args, period, client),
         None if args.json => print_json(&client.stats()?),
@@ -79,11 +91,13 @@ fn view(stats: &Stats, before: Option<(Duration, &Stats)>) -> String {
     rows.push(vec![
         "total".to_owned(),
         String::new(),
+        String::new(),
         packets.to_string(),
         sum(stats, |rule| rule.bytes).to_string(),
         share(packets, packets),
+        String::new(),
     ]);
-    let mut header = vec!["RULE", "VERDICT", "PACKETS", "BYTES", "SHARE"];
+    let mut header = vec!["RULE", "VERDICT", "MODE", "PACKETS", "BYTES", "SHARE", "WOULD DROP"];
     if let Some((elapsed, before)) = before {
         header.push("PACKETS/S");
         let rates = rates(stats, before, elapsed);
@@ -93,10 +107,10 @@ fn view(stats: &Stats, before: Option<(Duration, &Stats)>) -> String {
     }
     let interfaces: Vec<String> =
         stats.interfaces.iter().map(|one| format!("{} ({})", one.name, one.mode)).collect();
-    let numbers = header.len() - 2;
+    let numbers = header.len() - 3;
     format!(
         "{} since {}\n{}",
-        crate::sanitise::sanitise(&interfaces.join(", "), 400),
+        sanitise(&interfaces.join(", "), 400),
         table::time(Some(stats.since)),
         table(&header, rows, numbers)
     )
@@ -106,10 +120,30 @@ fn row(rule: &RuleCount, all: u64) -> Vec<String> {
     vec![
         rule.rule.clone(),
         rule.verdict.clone(),
+        rule.mode.clone().unwrap_or_else(table::none),
         rule.packets.to_string(),
         rule.bytes.to_string(),
         share(rule.packets, all),
+        match rule.mode {
+            Some(_) => rule.would_packets.to_string(),
+            None => table::none(),
+        },
     ]
+}
+
+/// Who never matched is marked: it may be a typing error.
+fn signatures_view(Signatures { since, signatures }: &Signatures) -> String {
+    let row = |SignatureCount { name, packets }: &SignatureCount| {
+        let note = if *packets == 0 { "never matched" } else { "" };
+        vec![name.clone(), packets.to_string(), note.to_owned()]
+    };
+    let never = signatures.iter().filter(|signature| signature.packets == 0).count();
+    format!(
+        "{} signatures since {}, {never} never matched\n{}",
+        signatures.len(),
+        table::time(Some(*since)),
+        table(&["SIGNATURE", "PACKETS", ""], signatures.iter().map(row).collect(), 0)
+    )
 }
 
 fn sum(stats: &Stats, part: impl Fn(&RuleCount) -> u64) -> u64 {
@@ -147,8 +181,11 @@ mod tests {
         let rule = |rule: &str, verdict: &str, packets: u64| RuleCount {
             rule: rule.to_owned(),
             verdict: verdict.to_owned(),
+            mode: (verdict == "drop").then(|| "observe".to_owned()),
             packets,
             bytes: packets * 10,
+            would_packets: packets * 2,
+            would_bytes: packets * 20,
             per_interface: Vec::new(),
         };
         Stats {
@@ -156,6 +193,7 @@ mod tests {
             interfaces: vec![InterfaceMode { name: "eth0".into(), mode: "native".into() }],
             rules: vec![rule("options", "drop", options), rule("stranger", "pass", stranger)],
             methods: Vec::new(),
+            events: crate::api::wire::Events::default(),
         }
     }
 
@@ -165,9 +203,10 @@ mod tests {
         let words: Vec<Vec<&str>> =
             shown.lines().map(|line| line.split_whitespace().collect()).collect();
         assert_eq!(words[0], ["eth0", "(native)", "since", "2026-01-02T03:04:05Z"]);
-        assert_eq!(words[1], ["RULE", "VERDICT", "PACKETS", "BYTES", "SHARE"]);
-        assert_eq!(words[2], ["options", "drop", "3", "30", "75.0", "%"]);
-        assert_eq!(words[3], ["stranger", "pass", "1", "10", "25.0", "%"]);
+        let header = ["RULE", "VERDICT", "MODE", "PACKETS", "BYTES", "SHARE", "WOULD", "DROP"];
+        assert_eq!(words[1], header);
+        assert_eq!(words[2], ["options", "drop", "observe", "3", "30", "75.0", "%", "6"]);
+        assert_eq!(words[3], ["stranger", "pass", "-", "1", "10", "25.0", "%", "-"]);
         assert_eq!(words[4], ["total", "4", "40", "100.0", "%"]);
     }
 
@@ -190,5 +229,17 @@ mod tests {
         for text in ["0", "-1", "nan", "inf", "4000", "x", ""] {
             assert!(parse_period(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn d17_signatures_that_never_matched_are_marked() {
+        let one = |name: &str, packets| SignatureCount { name: name.to_owned(), packets };
+        let since = "2026-01-02T03:04:05Z".parse().unwrap();
+        let signatures = vec![one("friendly-scanner", 7), one("sundayaddr", 0)];
+        let shown = signatures_view(&Signatures { since, signatures });
+        let lines: Vec<&str> = shown.lines().collect();
+        assert_eq!(lines[0], "2 signatures since 2026-01-02T03:04:05Z, 1 never matched");
+        assert!(lines[2].starts_with("friendly-scanner") && lines[2].ends_with('7'), "{shown}");
+        assert!(lines[3].ends_with("never matched"), "{shown}");
     }
 }

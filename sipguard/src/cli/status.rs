@@ -3,11 +3,12 @@
 use super::{
     exit::Failure,
     out::{print, print_json},
+    posture,
     table::{self, table},
 };
 use crate::api::{
     client::Client,
-    wire::{Interface, LastReload, Status, Tally},
+    wire::{Events, Interface, LastReload, Status, Tally},
 };
 
 /// Show what is protected, how, and since when
@@ -31,12 +32,14 @@ fn view(status: &Status) -> String {
         row("version", format!("{} (pid {})", status.version, status.pid)),
         row("since", table::time(Some(status.since))),
         row("configuration", status.config.display().to_string()),
-        row("posture", status.posture.clone()),
+        row("posture", posture::view(&status.posture)),
     ];
     rows.extend(status.interfaces.iter().map(|one| row("interface", interface(one))));
     rows.push(row("signatures", status.signatures.to_string()));
     rows.push(row("trusted", tally(&status.trusted)));
     rows.push(row("blocked", tally(&status.blocked)));
+    rows.push(row("banned", status.banned.to_string()));
+    rows.push(row("events", events(status.events)));
     rows.push(row("last reload", status.reload.as_ref().map_or_else(table::none, reload)));
     table(&["WHAT", "STATE"], rows, 0)
 }
@@ -54,6 +57,10 @@ fn interface(Interface { name, mode, note, .. }: &Interface) -> String {
 
 fn tally(Tally { file, operator }: &Tally) -> String {
     format!("{file} by file, {operator} by operator")
+}
+
+fn events(Events { suppressed, lost }: Events) -> String {
+    format!("{suppressed} not told for their limits, {lost} lost")
 }
 
 fn reload(LastReload { at, ok, message }: &LastReload) -> String {

@@ -4,26 +4,32 @@
 //! What holds is the union of the files' entries and the operator's. The two
 //! are kept apart: a reload replaces the first and leaves the second.
 
-use std::{fmt, process, time::Instant};
+mod bans;
+mod posture;
+
+use std::{collections::BTreeMap, fmt, process, time::Instant};
 
 use ipnet::IpNet;
 use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
+use sipguard_common::{abi::Event, rule::Rule};
 use tracing::{info, warn};
 
+use self::{bans::Lifted, posture::Postures};
 use super::{
     Error,
     audit::{By, MAX_NOTE, audit, log_note},
     entries::{Entries, Entry},
+    events::{Drops, Told},
     filter::Filter,
     nets::{covers, overlap, shown},
     place::Place,
     safety,
-    stats::stats,
+    stats::{drops, signatures, stats},
 };
 use crate::{
     api::wire::{
-        Added, Holder, Interface, Kind, LastReload, Listed, Lists, Origin, Reloaded, Removed,
-        Stats, Status, Tally,
+        Added, Events, Holder, Interface, Kind, LastReload, Listed, Lists, Origin, Reloaded,
+        Removed, Signatures, Stats, Status, Tally,
     },
     kernel::Attached,
     policy::{BLACKLIST, Plan, Setting, TRUSTED, Target},
@@ -40,7 +46,9 @@ pub struct Daemon {
     place: Place,
     since: Timestamp,
     attached: Vec<Attached>,
+    /// In force: with the operator's posture, where there is one.
     plan: Plan,
+    postures: Postures,
     /// When the first block of blacklist.toml ends.
     next_end: Option<Timestamp>,
     blocks: Entries<IpNet>,
@@ -51,11 +59,12 @@ pub struct Daemon {
 
 impl fmt::Debug for Daemon {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { place, since, attached, blocks, allows, reload, .. } = self;
+        let Self { place, since, attached, postures, blocks, allows, reload, .. } = self;
         f.debug_struct("Daemon")
             .field("place", place)
             .field("since", since)
             .field("attached", attached)
+            .field("postures", postures)
             .field("blocks", blocks)
             .field("allows", allows)
             .field("reload", reload)
@@ -73,6 +82,7 @@ impl Daemon {
             since: now_to_the_second(),
             attached,
             next_end: next_end(&plan),
+            postures: Postures::of(&plan),
             plan,
             blocks: Entries::default(),
             allows: Entries::default(),
@@ -87,26 +97,30 @@ impl Daemon {
     }
 
     /// What is protected, how, and by how much.
-    #[must_use]
-    pub fn status(&self) -> Status {
+    ///
+    /// # Errors
+    /// The kernel refused to tell.
+    pub fn status(&self) -> Result<Status, Error> {
         let interface = |one: &Attached| Interface {
             name: one.name.clone(),
             ifindex: one.ifindex,
             mode: one.mode.name().to_owned(),
             note: one.note.clone(),
         };
-        Status {
+        Ok(Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: process::id(),
             since: self.since,
             config: self.place.config.clone(),
-            posture: self.plan.posture.name().to_owned(),
+            posture: self.posture(),
             interfaces: self.attached.iter().map(interface).collect(),
             signatures: self.plan.signatures.len(),
             trusted: Tally { file: self.plan.trusted.len(), operator: self.allows.len() },
             blocked: Tally { file: self.plan.blocked.len(), operator: self.blocks.len() },
+            banned: self.filter.bans().map_err(Error::Filter)?.len(),
+            events: self.losses()?,
             reload: self.reload.clone(),
-        }
+        })
     }
 
     /// Counters since the start.
@@ -115,17 +129,58 @@ impl Daemon {
     /// The kernel refused to tell.
     pub fn stats(&self) -> Result<Stats, Error> {
         let counters = self.filter.counters().map_err(Error::Filter)?;
-        Ok(stats(self.since, &self.attached, &counters))
+        Ok(stats(self.since, &self.attached, &counters, &self.plan.modes, self.losses()?))
     }
 
-    /// The list asked for, or both.
+    /// Packets by signature.
+    ///
+    /// # Errors
+    /// The kernel refused to tell.
+    pub fn signatures(&self) -> Result<Signatures, Error> {
+        let hits = self.filter.signature_hits().map_err(Error::Filter)?;
+        let signatures = signatures(&self.plan.signatures, &hits);
+        Ok(Signatures { since: self.since, signatures })
+    }
+
+    fn losses(&self) -> Result<Events, Error> {
+        let losses = self.filter.event_losses().map_err(Error::Filter)?;
+        Ok(Events { suppressed: losses.suppressed, lost: losses.lost })
+    }
+
+    /// An event with the names of what it has numbers for; `None` where its
+    /// rule is unknown.
     #[must_use]
-    pub fn lists(&self, kind: Option<Kind>) -> Lists {
+    pub fn told(&self, event: Event) -> Option<Told> {
+        let interface = self.attached.iter().find(|one| one.ifindex == event.ifindex);
+        let interface = interface.map_or("other", |one| &one.name).to_owned();
+        let signature = self.filter.signature_name(event.signature).map(str::to_owned);
+        Told::new(event, interface, signature)
+    }
+
+    /// What each rule that can drop has dropped so far.
+    ///
+    /// # Errors
+    /// The kernel refused to tell.
+    pub(super) fn drops(&self) -> Result<BTreeMap<Rule, Drops>, Error> {
+        Ok(drops(&self.filter.counters().map_err(Error::Filter)?))
+    }
+
+    /// Whether the log shall tell of them.
+    pub(super) fn logs_drops(&self) -> bool {
+        self.plan.events.log
+    }
+
+    /// The list asked for, or all.
+    ///
+    /// # Errors
+    /// The kernel refused to tell.
+    pub fn lists(&self, kind: Option<Kind>) -> Result<Lists, Error> {
         let wanted = |one: Kind| kind.is_none_or(|kind| kind == one);
-        Lists {
+        Ok(Lists {
             blocked: wanted(Kind::Blocked).then(|| self.blocked()),
             trusted: wanted(Kind::Trusted).then(|| self.trusted()),
-        }
+            banned: wanted(Kind::Banned).then(|| self.banned()).transpose()?,
+        })
     }
 
     fn blocked(&self) -> Vec<Listed> {
@@ -133,6 +188,7 @@ impl Daemon {
             target: shown(*net),
             origin: Origin::File,
             name: None,
+            class: None,
             reason: block.reason.as_deref().map(str::to_owned),
             added: None,
             until: block.until,
@@ -148,6 +204,7 @@ impl Daemon {
             target: target.to_string(),
             origin: Origin::File,
             name: Some(peer.name.clone()),
+            class: peer.class.map(|class| class.name().to_owned()),
             reason: None,
             added: None,
             until: None,
@@ -188,20 +245,29 @@ impl Daemon {
         Ok(Added { target, updated: old.is_some(), until, notes, undo })
     }
 
-    /// Takes back the operator's block of a network.
+    /// Takes back the operator's block of a network, and lifts the bans in it.
     ///
     /// # Errors
-    /// There is none, or the kernel refused.
+    /// There is neither, or the kernel refused.
     pub fn unblock(&mut self, net: IpNet, uid: u32) -> Result<Removed, Error> {
         let target = shown(net);
+        let lifted = self.lift_bans(net, uid)?;
+        let unbanned = lifted.as_ref().map_or(0, |lifted| lifted.count);
         let Some(old) = self.blocks.get(&net).cloned() else {
-            return Err(self.not_blocked(net));
+            let Some(Lifted { undo, .. }) = lifted else { return Err(self.not_blocked(net)) };
+            return Ok(Removed {
+                target,
+                listed: false,
+                unbanned,
+                still: self.blocks_over(net),
+                undo,
+            });
         };
         self.filter.unblock(net).map_err(Error::Filter)?;
         self.blocks.remove(&net);
         audit(By::Uid(uid), "unblock", &target, Some(&old), None);
         let undo = again("block", &target, &old);
-        Ok(Removed { target, still: self.blocks_over(net), undo })
+        Ok(Removed { target, listed: true, unbanned, still: self.blocks_over(net), undo })
     }
 
     fn not_blocked(&self, net: IpNet) -> Error {
@@ -281,7 +347,8 @@ impl Daemon {
         self.allows.remove(&target);
         audit(By::Uid(uid), "disallow", &target.to_string(), Some(&old), None);
         let undo = again("allow", &target.to_string(), &old);
-        Ok(Removed { target: target.to_string(), still: self.trust_over(target), undo })
+        let (target, still) = (target.to_string(), self.trust_over(target));
+        Ok(Removed { target, listed: true, unbanned: 0, still, undo })
     }
 
     fn not_trusted(&self, target: Target) -> Error {
@@ -320,17 +387,18 @@ impl Daemon {
     }
 
     /// Puts a new policy in place of the present one; the operator's entries
-    /// stay. `notes` are warnings that were found on the way.
+    /// and posture stay. `notes` are warnings that were found on the way.
     ///
     /// # Errors
     /// The kernel refused; the former policy still holds.
     pub fn replace(
         &mut self,
-        plan: Plan,
+        mut plan: Plan,
         mut notes: Vec<String>,
         by: By,
     ) -> Result<Reloaded, Error> {
-        let changes = plan.changes(&self.plan);
+        let changes = self.plan_of_files(|old| plan.changes(old));
+        let postures = self.keep_posture(&mut plan);
         if let Err(error) = self.filter.apply(&plan) {
             let error = Error::Filter(error);
             self.reload_failed(&error, by);
@@ -338,6 +406,8 @@ impl Daemon {
         }
         self.next_end = next_end(&plan);
         self.plan = plan;
+        self.postures = postures;
+        notes.extend(self.posture_reminder());
         notes.extend(changes.settings.iter().filter(|one| needs_restart(one)).map(|setting| {
             format!("warning: {} changed: takes effect when sipguard is started again", setting.key)
         }));
@@ -445,6 +515,7 @@ fn listed(target: String, entry: &Entry, now: Instant) -> Listed {
         target,
         origin: Origin::Operator,
         name: None,
+        class: None,
         reason: entry.reason.clone(),
         added: Some(entry.added),
         until: entry.until(now),

@@ -1,6 +1,7 @@
 //! A filter without a kernel, for tests: it writes down what it was asked.
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
@@ -13,8 +14,8 @@ use sipguard_common::{
 
 use super::{Daemon, Filter, FilterError, Host, Place};
 use crate::{
-    kernel::{Attached, AttachedMode, InterfaceCounters},
-    policy::{Plan, Target},
+    kernel::{Attached, AttachedMode, BanEntry, EventLosses, InterfaceCounters},
+    policy::{Plan, Posture, Target},
 };
 
 /// What the fake was asked for, in words, and whether it refuses.
@@ -22,6 +23,8 @@ use crate::{
 pub(crate) struct Asked {
     pub(crate) calls: Vec<String>,
     pub(crate) refuses: bool,
+    /// The bans that it holds.
+    pub(crate) bans: Vec<BanEntry>,
 }
 
 /// The fake, shared with the test that looks into it.
@@ -67,7 +70,11 @@ fn host() -> std::io::Result<Host> {
 impl Filter for Fake {
     fn apply(&mut self, plan: &Plan) -> Result<(), FilterError> {
         let nets: Vec<String> = plan.blocked.keys().map(ToString::to_string).collect();
-        self.note(format!("apply {}", nets.join(" ")))
+        let posture = match plan.posture {
+            Posture::Guarded => "",
+            other => other.name(),
+        };
+        self.note(format!("apply {posture}{}", nets.join(" ")))
     }
 
     fn block(&mut self, net: IpNet, ttl: Option<Duration>) -> Result<(), FilterError> {
@@ -89,7 +96,31 @@ impl Filter for Fake {
     fn counters(&self) -> Result<Vec<InterfaceCounters>, FilterError> {
         let mut counters = Counters::ZERO;
         counters.rules[Rule::Stranger as usize] = Count { packets: 5, bytes: 500 };
+        counters.would[Rule::Options as usize] = Count { packets: 2, bytes: 200 };
         Ok(vec![InterfaceCounters { name: "eth0".to_owned(), counters }])
+    }
+
+    fn signature_hits(&self) -> Result<BTreeMap<String, u64>, FilterError> {
+        Ok(BTreeMap::from([("first".to_owned(), 0), ("second".to_owned(), 7)]))
+    }
+
+    fn signature_name(&self, slot: u32) -> Option<&str> {
+        (slot == 1).then_some("first")
+    }
+
+    fn event_losses(&self) -> Result<EventLosses, FilterError> {
+        Ok(EventLosses { suppressed: 11, lost: 1 })
+    }
+
+    fn bans(&self) -> Result<Vec<BanEntry>, FilterError> {
+        Ok(self.asked().bans.clone())
+    }
+
+    fn unban(&mut self, net: IpNet) -> Result<usize, FilterError> {
+        let mut asked = self.asked();
+        let before = asked.bans.len();
+        asked.bans.retain(|ban| !super::nets::overlap(ban.source, net));
+        Ok(before - asked.bans.len())
     }
 
     fn detach(&mut self) {

@@ -1,12 +1,12 @@
 //! What the running daemon asks of the kernel room, so that everything above
 //! it can be tested without a kernel.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use ipnet::IpNet;
 
 use crate::{
-    kernel::{InterfaceCounters, Kernel},
+    kernel::{BanEntry, EventLosses, InterfaceCounters, Kernel},
     policy::{Plan, Target},
 };
 
@@ -52,6 +52,34 @@ pub trait Filter: Send {
     /// The kernel refused.
     fn counters(&self) -> Result<Vec<InterfaceCounters>, FilterError>;
 
+    /// Packets that matched each enabled signature, by its name.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    fn signature_hits(&self) -> Result<BTreeMap<String, u64>, FilterError>;
+
+    /// The name of the signature in an event or a ban; `None` for 0, and where
+    /// the signature is gone.
+    fn signature_name(&self, slot: u32) -> Option<&str>;
+
+    /// Events that never came out of the program.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    fn event_losses(&self) -> Result<EventLosses, FilterError>;
+
+    /// The bans that hold, in no order.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    fn bans(&self) -> Result<Vec<BanEntry>, FilterError>;
+
+    /// Lifts every ban that hits an address of this network; gives how many.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    fn unban(&mut self, net: IpNet) -> Result<usize, FilterError>;
+
     /// Takes the program off all interfaces it was attached to by us.
     fn detach(&mut self);
 }
@@ -79,6 +107,26 @@ impl Filter for Kernel {
 
     fn counters(&self) -> Result<Vec<InterfaceCounters>, FilterError> {
         Ok(self.counters()?)
+    }
+
+    fn signature_hits(&self) -> Result<BTreeMap<String, u64>, FilterError> {
+        Ok(self.signature_hits()?)
+    }
+
+    fn signature_name(&self, slot: u32) -> Option<&str> {
+        self.signature_name(slot)
+    }
+
+    fn event_losses(&self) -> Result<EventLosses, FilterError> {
+        Ok(self.event_losses()?)
+    }
+
+    fn bans(&self) -> Result<Vec<BanEntry>, FilterError> {
+        Ok(self.bans()?)
+    }
+
+    fn unban(&mut self, net: IpNet) -> Result<usize, FilterError> {
+        Ok(self.unban(net)?)
     }
 
     fn detach(&mut self) {

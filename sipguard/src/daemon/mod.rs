@@ -6,6 +6,7 @@ mod config_dir;
 mod control;
 mod entries;
 mod error;
+mod events;
 mod filter;
 mod host;
 mod memory;
@@ -23,6 +24,7 @@ pub use config_dir::{NoConfiguration, config_dir};
 pub use control::Daemon;
 pub use entries::{Entries, Entry};
 pub use error::Error;
+pub use events::{Journal, KEPT_PER_RULE, Recent, Told, Wanted};
 pub use filter::{Filter, FilterError};
 pub use host::Host;
 pub use place::Place;
@@ -31,6 +33,9 @@ pub use run::{Options, RunError, run};
 pub use safety::Refusal;
 pub use shared::Shared;
 pub use socket::{ControlSocket, DEFAULT_SOCKET, GROUP, SocketError};
+
+#[cfg(test)]
+pub(crate) use events::sample;
 
 #[cfg(test)]
 pub(crate) mod fake;

@@ -18,7 +18,7 @@ use tokio::{
 use tracing::{info, warn};
 
 use super::{
-    By, ControlSocket, Daemon, Error, Place, Shared, SocketError, audit::log_note,
+    By, ControlSocket, Daemon, Error, Place, Shared, SocketError, audit::log_note, events::pump,
     memory::give_back, reload,
 };
 use crate::{
@@ -105,8 +105,13 @@ async fn start_and_serve(options: &Options) -> Result<(), RunError> {
     announce(&attached, &plan);
     give_back();
     info!(target: "sipguard::audit", action = "start", interfaces = interfaces.join(" "), config = %options.config.display(), socket = %path.display());
-    let daemon = Daemon::new(Box::new(kernel), place, plan, attached);
-    serve(Shared::new(daemon), listener, signals).await;
+    let events = kernel.take_events();
+    let shared = Shared::new(Daemon::new(Box::new(kernel), place, plan, attached));
+    let pump = events.map(|events| tokio::spawn(pump(events, shared.clone())));
+    serve(shared, listener, signals).await;
+    if let Some(pump) = pump {
+        pump.abort();
+    }
     info!(target: "sipguard::audit", action = "stop");
     drop(socket);
     Ok(())
@@ -204,7 +209,9 @@ async fn serve(shared: Shared, listener: UnixListener, mut signals: Signals) {
         }
     }
     reloader.abort();
-    // Who waits for an answer gets it; who waits for the next one does not.
+    // Who waits for an answer gets it; who waits for the next one, or for the
+    // next event, does not.
+    shared.events().close();
     drop(stop);
     if timeout(LAST_ANSWERS, &mut server).await.is_err() {
         server.abort();

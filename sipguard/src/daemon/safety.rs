@@ -52,7 +52,7 @@ impl Refusal {
                 format!("run `sipguard allow --remove {target}` first")
             }
             Self::TrustsEverybody { .. } => {
-                "set posture = \"open\" in sipguard.toml, or stop sipguard".to_owned()
+                "run `sipguard posture open`, or stop sipguard".to_owned()
             }
         }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::{Mutex, MutexGuard, OwnedMutexGuard};
 
-use super::{Daemon, Place};
+use super::{Daemon, Journal, Place};
 
 /// A handle to the one daemon. Each request has it to itself from beginning to
 /// end, so that none sees another half done.
@@ -18,13 +18,19 @@ struct Inner {
     /// other between reading the files and applying them.
     reload: Arc<Mutex<()>>,
     place: Place,
+    events: Journal,
 }
 
 impl Shared {
     #[must_use]
     pub fn new(daemon: Daemon) -> Self {
         let place = daemon.place().clone();
-        Self(Arc::new(Inner { daemon: Mutex::new(daemon), reload: Arc::default(), place }))
+        Self(Arc::new(Inner {
+            daemon: Mutex::new(daemon),
+            reload: Arc::default(),
+            place,
+            events: Journal::default(),
+        }))
     }
 
     /// Waits for the daemon.
@@ -46,5 +52,11 @@ impl Shared {
     #[must_use]
     pub fn place(&self) -> &Place {
         &self.0.place
+    }
+
+    /// What the kernel program told of single packets.
+    #[must_use]
+    pub fn events(&self) -> &Journal {
+        &self.0.events
     }
 }

@@ -1,11 +1,21 @@
 //! Counters of the kernel as people and programs read them.
 
-use jiff::Timestamp;
-use sipguard_common::{abi::Count, method::Method, rule::Rule};
+use std::{cmp::Reverse, collections::BTreeMap};
 
+use jiff::Timestamp;
+use sipguard_common::{
+    abi::{Count, Counters},
+    method::Method,
+    rule::{Rule, Verdict},
+};
+
+use super::events::Drops;
 use crate::{
-    api::wire::{InterfaceCount, InterfaceMode, MethodCount, RuleCount, Stats},
+    api::wire::{
+        Events, InterfaceCount, InterfaceMode, MethodCount, RuleCount, SignatureCount, Stats,
+    },
     kernel::{Attached, InterfaceCounters},
+    policy::{Modes, Signature},
 };
 
 /// Every rule of the table, whether it counted anything or not.
@@ -14,31 +24,84 @@ pub(super) fn stats(
     since: Timestamp,
     attached: &[Attached],
     counters: &[InterfaceCounters],
+    modes: &Modes,
+    events: Events,
 ) -> Stats {
     let interfaces = attached
         .iter()
         .map(|one| InterfaceMode { name: one.name.clone(), mode: one.mode.name().to_owned() })
         .collect();
-    let rules = Rule::ALL.iter().map(|rule| rule_count(*rule, counters)).collect();
+    let rules = Rule::ALL.iter().map(|rule| rule_count(*rule, counters, modes)).collect();
     let methods = Method::ALL.iter().map(|method| method_count(*method, counters)).collect();
-    Stats { since, interfaces, rules, methods }
+    Stats { since, interfaces, rules, methods, events }
 }
 
-fn rule_count(rule: Rule, counters: &[InterfaceCounters]) -> RuleCount {
-    let of = |one: &InterfaceCounters| -> Count {
-        one.counters.rules.get(rule as usize).copied().unwrap_or_default()
-    };
+fn rule_count(rule: Rule, counters: &[InterfaceCounters], modes: &Modes) -> RuleCount {
     let per_interface = counters.iter().map(|one| {
-        let Count { packets, bytes } = of(one);
-        InterfaceCount { name: one.name.clone(), packets, bytes }
+        let (seen, would) = (seen(&one.counters, rule), would(&one.counters, rule));
+        InterfaceCount {
+            name: one.name.clone(),
+            packets: seen.packets,
+            bytes: seen.bytes,
+            would_packets: would.packets,
+            would_bytes: would.bytes,
+        }
     });
+    let (seen, would) = (sum(counters, rule, seen), sum(counters, rule, would));
+    let drops = rule.verdict() == Verdict::Drop;
     RuleCount {
         rule: rule.name().to_owned(),
         verdict: rule.verdict().name().to_owned(),
-        packets: counters.iter().map(|one| of(one).packets).fold(0, u64::saturating_add),
-        bytes: counters.iter().map(|one| of(one).bytes).fold(0, u64::saturating_add),
+        mode: drops.then(|| modes.of(rule).name().to_owned()),
+        packets: seen.packets,
+        bytes: seen.bytes,
+        would_packets: would.packets,
+        would_bytes: would.bytes,
         per_interface: per_interface.collect(),
     }
+}
+
+fn seen(counters: &Counters, rule: Rule) -> Count {
+    counters.rules.get(rule as usize).copied().unwrap_or_default()
+}
+
+fn would(counters: &Counters, rule: Rule) -> Count {
+    counters.would.get(rule as usize).copied().unwrap_or_default()
+}
+
+/// Of all interfaces.
+fn sum(counters: &[InterfaceCounters], rule: Rule, of: fn(&Counters, Rule) -> Count) -> Count {
+    counters.iter().map(|one| of(&one.counters, rule)).fold(Count::default(), |sum, one| Count {
+        packets: sum.packets.saturating_add(one.packets),
+        bytes: sum.bytes.saturating_add(one.bytes),
+    })
+}
+
+/// What each rule that can drop has dropped, or would have.
+#[must_use]
+pub(super) fn drops(counters: &[InterfaceCounters]) -> BTreeMap<Rule, Drops> {
+    let dropping = Rule::ALL.iter().copied().filter(|rule| rule.verdict() == Verdict::Drop);
+    dropping
+        .map(|rule| {
+            let dropped = sum(counters, rule, seen).packets;
+            (rule, Drops { dropped, would: sum(counters, rule, would).packets })
+        })
+        .collect()
+}
+
+/// Every enabled signature, who matched most first, else in the files' order.
+#[must_use]
+pub(super) fn signatures(
+    enabled: &[Signature],
+    hits: &BTreeMap<String, u64>,
+) -> Vec<SignatureCount> {
+    let count = |signature: &Signature| SignatureCount {
+        name: signature.name.clone(),
+        packets: hits.get(&signature.name).copied().unwrap_or_default(),
+    };
+    let mut counts: Vec<SignatureCount> = enabled.iter().map(count).collect();
+    counts.sort_by_key(|count| Reverse(count.packets));
+    counts
 }
 
 fn method_count(method: Method, counters: &[InterfaceCounters]) -> MethodCount {
@@ -58,11 +121,12 @@ mod tests {
     use sipguard_common::abi::Counters;
 
     use super::*;
-    use crate::kernel::AttachedMode;
+    use crate::{kernel::AttachedMode, policy::RuleMode};
 
     fn counters(name: &str, rule: Rule, packets: u64) -> InterfaceCounters {
         let mut counters = Counters::ZERO;
         counters.rules[rule as usize] = Count { packets, bytes: packets * 100 };
+        counters.would[rule as usize] = Count { packets: 2, bytes: 20 };
         counters.dropped[Method::Options as usize] = packets;
         InterfaceCounters { name: name.to_owned(), counters }
     }
@@ -77,7 +141,9 @@ mod tests {
             note: None,
         }];
         let both = [counters("eth0", Rule::Options, 3), counters("eth1", Rule::Options, 4)];
-        let value = serde_json::to_value(stats(since, &attached, &both)).unwrap();
+        let modes = Modes { all: RuleMode::Observe, ..Modes::default() };
+        let all = stats(since, &attached, &both, &modes, Events::default());
+        let value = serde_json::to_value(all).unwrap();
         assert_eq!(value["since"], "2026-01-02T03:04:05Z");
         assert_eq!(value["interfaces"], json!([{"name": "eth0", "mode": "native"}]));
         let rules = value["rules"].as_array().unwrap();
@@ -86,16 +152,43 @@ mod tests {
         assert_eq!(
             *options,
             json!({
-                "rule": "options", "verdict": "drop", "packets": 7, "bytes": 700,
+                "rule": "options", "verdict": "drop", "mode": "observe",
+                "packets": 7, "bytes": 700, "would_packets": 4, "would_bytes": 40,
                 "per_interface": [
-                    {"name": "eth0", "packets": 3, "bytes": 300},
-                    {"name": "eth1", "packets": 4, "bytes": 400},
+                    {"name": "eth0", "packets": 3, "bytes": 300,
+                     "would_packets": 2, "would_bytes": 20},
+                    {"name": "eth1", "packets": 4, "bytes": 400,
+                     "would_packets": 2, "would_bytes": 20},
                 ],
             })
         );
+        let stranger = rules.iter().find(|rule| rule["rule"] == "stranger").unwrap();
+        assert_eq!(stranger["mode"], json!(null));
         let sum: u64 = rules.iter().filter_map(|rule| rule["packets"].as_u64()).sum();
         assert_eq!(sum, 7);
         let options = &value["methods"][Method::Options as usize];
         assert_eq!(*options, json!({"method": "OPTIONS", "passed": 0, "dropped": 7}));
+    }
+
+    #[test]
+    fn drops_are_those_of_rules_that_can_drop() {
+        let both = [counters("eth0", Rule::Options, 3), counters("eth1", Rule::Stranger, 4)];
+        let drops = drops(&both);
+        assert_eq!(drops[&Rule::Options], Drops { dropped: 3, would: 2 });
+        assert_eq!(drops[&Rule::Signature], Drops::default());
+        assert!(!drops.contains_key(&Rule::Stranger));
+    }
+
+    /// D17: who never matched is there, too, at the end.
+    #[test]
+    fn d17_every_enabled_signature_is_counted() {
+        let named = |name: &str| Signature { name: name.to_owned(), conditions: Vec::new() };
+        let enabled = ["typo", "some", "other typo", "most"].map(named);
+        let hits = BTreeMap::from([("some", 2), ("most", 9), ("typo", 0), ("disabled", 5)]);
+        let hits = hits.into_iter().map(|(name, hits)| (name.to_owned(), hits)).collect();
+        let shown: Vec<(String, u64)> =
+            signatures(&enabled, &hits).into_iter().map(|one| (one.name, one.packets)).collect();
+        let expected = [("most", 9), ("some", 2), ("typo", 0), ("other typo", 0)];
+        assert_eq!(shown, expected.map(|(name, hits)| (name.to_owned(), hits)));
     }
 }

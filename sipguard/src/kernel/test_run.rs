@@ -59,6 +59,18 @@ pub enum Action {
     Reset,
 }
 
+impl Action {
+    /// As shown to users.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Drop => "drop",
+            Self::Reset => "reset",
+        }
+    }
+}
+
 /// The program as it protects, clock and all, run over single frames.
 pub struct BenchKernel {
     kernel: Kernel,

@@ -544,7 +544,6 @@ pub fn compile(signatures: &[Signature], table: &mut Table) -> Result<Size, TooL
     }
     table.joined.fill(0);
     table.joined_index.fill(0);
-    table.joined_count = joined.masks.len() as u32;
     for (slot, (mask, index)) in joined.masks.into_iter().enumerate() {
         table.joined[slot] = mask;
         table.joined_index[slot] = u32::from(index);

@@ -290,7 +290,7 @@ const _: () = {
         + 2048 * size_of::<u64>()
         + MAX_SIGNATURES * size_of::<u16>();
     let table = FIELD_SLOTS * size_of::<u32>()
-        + 6 * size_of::<u32>()
+        + 4 * size_of::<u32>()
         + automaton::MAX_NOTES * size_of::<u64>()
         + automaton::MAX_JOINED * (size_of::<u64>() + size_of::<u32>())
         + 256

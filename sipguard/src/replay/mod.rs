@@ -11,5 +11,5 @@ mod summary;
 
 pub use capture::{Capture, CaptureError, Captured, Damage, Direction};
 pub use link::{name as link_name, to_ethernet};
-pub use run::{Endpoint, MAX_FRAME, Outcome, Replay, Seen, mode};
+pub use run::{MAX_FRAME, Outcome, Replay, Seen};
 pub use summary::{MAX_SOURCES, Notes, RuleCount, SourceCount, Summary};

@@ -1,13 +1,9 @@
 //! Judging the packets of a capture, one after the other.
 
-use std::{
-    fmt,
-    net::{IpAddr, Ipv6Addr, SocketAddr},
-};
+use std::net::IpAddr;
 
 use jiff::Timestamp;
 use sipguard_common::{
-    abi::Address,
     frame::{Packet, Transport, parse},
     message::{Start, classify},
     method::Method,
@@ -22,8 +18,9 @@ use super::{
     summary::Summary,
 };
 use crate::{
-    kernel::{Action, KernelError, TestKernel},
-    policy::{Plan, Signature},
+    endpoint::Endpoint,
+    kernel::{Action, KernelError, TestKernel, Verdict},
+    policy::{Plan, RuleMode, Signature},
 };
 
 /// Bytes of a frame that the program is run over: more than any packet of IP
@@ -33,32 +30,32 @@ pub const MAX_FRAME: usize = 65_535 + 18;
 /// BPF_PROG_TEST_RUN takes no shorter frame, and Ethernet knows none.
 const MIN_FRAME: usize = 14;
 
-/// One end of a packet. Later fragments have no port.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Endpoint {
-    pub address: IpAddr,
-    pub port: Option<u16>,
-}
-
-impl fmt::Display for Endpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.port {
-            Some(port) => SocketAddr::new(self.address, port).fmt(f),
-            None => self.address.fmt(f),
-        }
-    }
-}
-
 /// What the program did with a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outcome<'a> {
     pub rule: Rule,
-    /// Whether it went on to the server.
-    pub passed: bool,
+    pub action: Action,
     /// The signature that it matches.
     pub signature: Option<&'a Signature>,
-    /// How the rule is applied: see [`mode`].
-    pub mode: &'static str,
+    /// [`Rule::bit`]s of the rules in mode observe that would have dropped it.
+    pub would: u64,
+    /// How what was decided is applied: observe where a rule in that mode would
+    /// have dropped the packet, else the mode of `rule`.
+    pub mode: RuleMode,
+}
+
+impl Outcome<'_> {
+    /// Whether it went on to the server.
+    #[must_use]
+    pub fn passed(&self) -> bool {
+        self.action == Action::Pass
+    }
+
+    /// Whether it went on only because a rule that would drop it observes.
+    #[must_use]
+    pub fn is_spared(&self) -> bool {
+        self.passed() && self.would != 0
+    }
 }
 
 /// A packet of the capture and what became of it.
@@ -83,12 +80,6 @@ impl Seen<'_> {
     pub fn is_judged(&self) -> bool {
         self.outcome.is_some_and(|outcome| outcome.rule != Rule::NotSip)
     }
-}
-
-/// How a rule is applied: the one place that knows.
-#[must_use]
-pub const fn mode(_plan: &Plan, _rule: Rule) -> &'static str {
-    "enforce"
 }
 
 /// A kernel program with a policy, and the state that packets leave behind.
@@ -174,12 +165,8 @@ impl Replay {
         }
         let outcome = if is_short {
             // What the program says of whatever is no IP.
-            Outcome {
-                rule: Rule::NotSip,
-                passed: true,
-                signature: None,
-                mode: mode(&self.plan, Rule::NotSip),
-            }
+            let (rule, action) = (Rule::NotSip, Action::Pass);
+            Outcome { rule, action, signature: None, would: 0, mode: self.plan.modes.of(rule) }
         } else {
             let now_ns = self.clock.now_ns();
             if self.set_ns != Some(now_ns) {
@@ -191,8 +178,12 @@ impl Replay {
                 seen.method = Some(verdict.method);
             }
             let signature = verdict.signature.and_then(|index| self.plan.signatures.get(index));
-            let mode = mode(&self.plan, verdict.rule);
-            Outcome { rule: verdict.rule, passed: verdict.action == Action::Pass, signature, mode }
+            let mode = match verdict.would {
+                0 => self.plan.modes.of(verdict.rule),
+                _ => RuleMode::Observe,
+            };
+            let Verdict { rule, action, would, .. } = verdict;
+            Outcome { rule, action, signature, would, mode }
         };
         seen.outcome = Some(outcome);
         self.summary.add(seen.source.map(|source| source.address), outcome, captured.len);
@@ -214,7 +205,6 @@ pub(super) struct Read<'a> {
 fn read(frame: &[u8]) -> Option<Read<'_>> {
     let mut packet = Packet::ZERO;
     let transport = parse(frame, &mut packet)?;
-    let port = |port| (transport != Transport::LaterFragment).then_some(u16::from_be_bytes(port));
     let payload = match transport {
         Transport::Udp | Transport::Tcp => {
             let start = packet.payload as usize;
@@ -223,11 +213,8 @@ fn read(frame: &[u8]) -> Option<Read<'_>> {
         Transport::TcpEmpty | Transport::Syn | Transport::LaterFragment => &[],
     };
     Some(Read {
-        source: Endpoint { address: address(packet.source), port: port(packet.source_port) },
-        destination: Endpoint {
-            address: address(packet.destination),
-            port: port(packet.destination_port),
-        },
+        source: Endpoint::source(&packet, transport),
+        destination: Endpoint::destination(&packet, transport),
         method: method(payload),
         payload,
     })
@@ -243,8 +230,4 @@ fn method(payload: &[u8]) -> Option<Method> {
         Start::Request(method) => Some(method),
         _ => None,
     }
-}
-
-fn address(address: Address) -> IpAddr {
-    Ipv6Addr::from(address.octets()).to_canonical()
 }

@@ -4,8 +4,8 @@
 
 use std::{collections::HashSet, net::IpAddr};
 
-use super::{Direction, Endpoint};
-use crate::policy::Plan;
+use super::Direction;
+use crate::{endpoint::Endpoint, policy::Plan};
 
 /// Addresses that are learned at most.
 const MAX_LEARNED: usize = 65_536;

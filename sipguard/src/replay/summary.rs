@@ -1,6 +1,7 @@
 //! What came of a capture, by rule and by source.
 
 use std::{
+    cmp::Reverse,
     collections::{BTreeMap, HashMap, hash_map::Entry},
     net::IpAddr,
 };
@@ -18,14 +19,21 @@ pub struct RuleCount {
     pub packets: u64,
     /// Whole packets, as they were on the wire.
     pub bytes: u64,
+    /// Packets that the rule, in mode observe, would have dropped. They went on
+    /// and stand under another rule, too.
+    pub would: u64,
 }
 
 /// What became of one source.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SourceCount {
     pub passed: u64,
+    /// Of those, packets that rules in mode observe would have dropped.
+    pub spared: u64,
     /// Packets by the rule that dropped them.
     pub dropped: BTreeMap<Rule, u64>,
+    /// Packets by the rules in mode observe that would have dropped them.
+    pub would: BTreeMap<Rule, u64>,
     /// Whether the server has dealings with it: it has accepted a request of
     /// its other than OPTIONS, which scanners get answered, too, or sent it a
     /// request. Known from answers in the capture.
@@ -43,6 +51,24 @@ impl SourceCount {
     #[must_use]
     pub fn is_hurt(&self) -> bool {
         self.known && !self.dropped.is_empty()
+    }
+
+    /// Whether it would, once the rules that observe drop.
+    #[must_use]
+    pub fn would_be_hurt(&self) -> bool {
+        self.known && self.spared > 0
+    }
+
+    fn add(&mut self, outcome: &Outcome<'_>) {
+        if outcome.passed() {
+            self.passed += 1;
+        } else {
+            *self.dropped.entry(outcome.rule).or_default() += 1;
+        }
+        self.spared += u64::from(outcome.is_spared());
+        for rule in Rule::in_bits(outcome.would) {
+            *self.would.entry(rule).or_default() += 1;
+        }
     }
 }
 
@@ -70,6 +96,8 @@ pub struct Summary {
     pub outgoing: u64,
     /// Those that would have been dropped.
     pub dropped: u64,
+    /// Those that passed though a rule in mode observe would have dropped them.
+    pub spared: u64,
     pub rules: BTreeMap<Rule, RuleCount>,
     pub sources: HashMap<IpAddr, SourceCount>,
     /// Judged packets of sources beyond [`MAX_SOURCES`].
@@ -82,11 +110,14 @@ impl Summary {
         let count = self.rules.entry(outcome.rule).or_default();
         count.packets += 1;
         count.bytes += u64::from(len);
-        self.dropped += u64::from(!outcome.passed);
+        for rule in Rule::in_bits(outcome.would) {
+            self.rules.entry(rule).or_default().would += 1;
+        }
+        self.dropped += u64::from(!outcome.passed());
+        self.spared += u64::from(outcome.is_spared());
         let Some(source) = source.filter(|_| outcome.rule != Rule::NotSip) else { return };
         match self.source(source) {
-            Some(count) if outcome.passed => count.passed += 1,
-            Some(count) => *count.dropped.entry(outcome.rule).or_default() += 1,
+            Some(count) => count.add(&outcome),
             None => self.of_other_sources += 1,
         }
     }
@@ -112,7 +143,8 @@ impl Summary {
     }
 
     /// Sources that have sent something to judge: those that would be hurt
-    /// first, then by what would be dropped.
+    /// first, then by what would be dropped, at once or once rules that observe
+    /// drop.
     #[must_use]
     pub fn ranking(&self) -> Vec<(IpAddr, &SourceCount)> {
         let sent = |count: &SourceCount| count.passed > 0 || !count.dropped.is_empty();
@@ -123,7 +155,8 @@ impl Summary {
             .map(|(source, count)| (*source, count))
             .collect();
         ranking.sort_by_key(|(source, count)| {
-            (!count.is_hurt(), std::cmp::Reverse(count.drops()), *source)
+            let lost = (Reverse(count.drops()), Reverse(count.spared));
+            (!count.is_hurt(), !count.would_be_hurt(), lost, *source)
         });
         ranking
     }
@@ -146,6 +179,7 @@ fn accepts(payload: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{kernel::Action, policy::RuleMode};
 
     fn response(status: &str, cseq: &str) -> Vec<u8> {
         format!("SIP/2.0 {status}\r\nVia: x\r\n{cseq}\r\nContent-Length: 0\r\n\r\n").into_bytes()
@@ -164,7 +198,29 @@ mod tests {
     }
 
     fn dropped(rule: Rule) -> Outcome<'static> {
-        Outcome { rule, passed: false, signature: None, mode: "enforce" }
+        let (action, mode) = (Action::Drop, RuleMode::Enforce);
+        Outcome { rule, action, signature: None, would: 0, mode }
+    }
+
+    fn passed(would: u64) -> Outcome<'static> {
+        Outcome { action: Action::Pass, would, ..dropped(Rule::Stranger) }
+    }
+
+    #[test]
+    fn rules_that_observe_count_what_they_would_drop() {
+        let source = IpAddr::from([198, 51, 100, 1]);
+        let mut summary = Summary::default();
+        let would = Rule::Signature.bit() | Rule::Options.bit();
+        summary.add(Some(source), passed(would), 400);
+        summary.add(Some(source), Outcome { would, ..dropped(Rule::RateMethod) }, 400);
+        summary.add(Some(source), passed(0), 400);
+        assert_eq!((summary.dropped, summary.spared), (1, 1));
+        let options = summary.rules[&Rule::Options];
+        assert_eq!((options.packets, options.bytes, options.would), (0, 0, 2));
+        let count = &summary.sources[&source];
+        assert_eq!((count.passed, count.spared, count.drops()), (2, 1, 1));
+        assert!(count.would.iter().eq([(&Rule::Signature, &2), (&Rule::Options, &2)]));
+        assert!(!count.would_be_hurt(), "the server does not know it");
     }
 
     #[test]
@@ -173,7 +229,7 @@ mod tests {
         let mut summary = Summary::default();
         (0..9).for_each(|_| summary.add(Some(scanner), dropped(Rule::Signature), 400));
         summary.add(Some(phone), dropped(Rule::RateMethod), 500);
-        summary.add(Some(quiet), Outcome { passed: true, ..dropped(Rule::Stranger) }, 500);
+        summary.add(Some(quiet), passed(0), 500);
         assert_eq!(summary.ranking().first().map(|(source, _)| *source), Some(scanner));
         if let Some(count) = summary.source(phone) {
             count.known = true;

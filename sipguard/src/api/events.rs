@@ -1,0 +1,104 @@
+//! Events as lines of JSON.
+
+use std::{convert::Infallible, sync::Arc};
+
+use axum::{
+    body::{Body, Bytes},
+    extract::{Query, State, rejection::QueryRejection},
+    http::header,
+    response::{IntoResponse, Response},
+};
+use futures_util::stream::{self, Stream, StreamExt as _};
+use serde::Deserialize;
+use sipguard_common::rule::Rule;
+use tokio::sync::broadcast::{Receiver, error::RecvError};
+
+use super::{caller::Caller, failure::ApiError, wire::EventLine};
+use crate::{
+    daemon::{Shared, Told, Wanted},
+    policy,
+};
+
+/// The content type: one JSON value on each line.
+const JSON_LINES: &str = "application/x-ndjson";
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EventsQuery {
+    rule: Option<String>,
+    source: Option<String>,
+    last: Option<usize>,
+    #[serde(default)]
+    follow: bool,
+}
+
+/// The kept events, oldest first; if asked for, also each that comes from then
+/// on, until the caller leaves.
+pub(super) async fn events(
+    _: Caller,
+    State(shared): State<Shared>,
+    query: Result<Query<EventsQuery>, QueryRejection>,
+) -> Result<Response, ApiError> {
+    let Query(query) = query.map_err(|rejection| {
+        let hint = "ask for ?rule=, ?source=, ?last= and ?follow=true, or none".to_owned();
+        ApiError::bad_request(rejection.body_text(), Some(hint))
+    })?;
+    let wanted = query.wanted()?;
+    let recent = shared.events().recent(&wanted, query.last.unwrap_or(usize::MAX));
+    let kept = stream::iter(recent.kept).map(|told| line(&event(&told)));
+    let coming = recent.coming.filter(|_| query.follow).map(|coming| follow(coming, wanted));
+    let lines = kept.chain(stream::iter(coming).flatten());
+    let body = Body::from_stream(lines.map(Ok::<_, Infallible>));
+    Ok(([(header::CONTENT_TYPE, JSON_LINES)], body).into_response())
+}
+
+impl EventsQuery {
+    fn wanted(&self) -> Result<Wanted, ApiError> {
+        let rule = match &self.rule {
+            None => None,
+            Some(name) => Some(rule(name)?),
+        };
+        let source =
+            match &self.source {
+                None => None,
+                Some(text) => Some(policy::parse_net(text).map_err(|error| {
+                    ApiError::bad_request(error.to_string(), Some(error.remedy()))
+                })?),
+            };
+        Ok(Wanted { rule, source })
+    }
+}
+
+fn rule(name: &str) -> Result<Rule, ApiError> {
+    Rule::ALL.iter().copied().find(|rule| rule.name() == name).ok_or_else(|| {
+        let names: Vec<&str> = Rule::ALL.iter().map(|rule| rule.name()).collect();
+        let hint = format!("the rules are {}", names.join(", "));
+        ApiError::bad_request(format!("there is no rule `{name}`"), Some(hint))
+    })
+}
+
+/// What comes; a caller who takes too long hears how many he has missed.
+fn follow(coming: Receiver<Arc<Told>>, wanted: Wanted) -> impl Stream<Item = Bytes> + Send {
+    stream::unfold(coming, move |mut coming| async move {
+        loop {
+            let next = match coming.recv().await {
+                Ok(told) if wanted.is(&told) => event(&told),
+                Ok(_) => continue,
+                Err(RecvError::Lagged(missed)) => EventLine::Missed { missed },
+                Err(RecvError::Closed) => return None,
+            };
+            return Some((line(&next), coming));
+        }
+    })
+}
+
+fn event(told: &Told) -> EventLine {
+    EventLine::Event(Box::new(told.wire()))
+}
+
+fn line(line: &EventLine) -> Bytes {
+    // Text, numbers and times: nothing that has no JSON.
+    let mut bytes = serde_json::to_vec(line).unwrap_or_default();
+    bytes.push(b'\n');
+    bytes.into()
+}

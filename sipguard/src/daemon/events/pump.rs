@@ -1,0 +1,88 @@
+//! From the kernel's ring buffer to everybody who wants to know.
+
+use std::{
+    io,
+    os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::{
+    io::{Interest, unix::AsyncFd},
+    time::{Instant, MissedTickBehavior, interval_at},
+};
+use tracing::warn;
+
+use super::{digest::Digest, told::Told};
+use crate::{daemon::Shared, kernel::EventReader};
+
+/// Events for which the daemon is asked at once.
+const BATCH: usize = 64;
+
+/// How often the log says what was dropped.
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// The reader as tokio waits for it.
+struct Ring(EventReader);
+
+impl AsFd for Ring {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl AsRawFd for Ring {
+    fn as_raw_fd(&self) -> RawFd {
+        self.as_fd().as_raw_fd()
+    }
+}
+
+/// Takes events as they come, for as long as the daemon runs.
+pub(in crate::daemon) async fn pump(reader: EventReader, shared: Shared) {
+    if let Err(error) = run(reader, &shared).await {
+        warn!("cannot read events any more: {error}");
+    }
+}
+
+async fn run(reader: EventReader, shared: &Shared) -> io::Result<()> {
+    let mut ring = AsyncFd::with_interest(Ring(reader), Interest::READABLE)?;
+    let mut digest = Digest::default();
+    let mut minute = interval_at(Instant::now() + MINUTE, MINUTE);
+    minute.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            ready = ring.readable_mut() => {
+                let mut ready = ready?;
+                take(&mut ready.get_inner_mut().0, shared, &mut digest).await;
+                ready.clear_ready();
+            }
+            _ = minute.tick() => turn(shared, &mut digest).await,
+        }
+    }
+}
+
+/// Everything that is there.
+async fn take(reader: &mut EventReader, shared: &Shared, digest: &mut Digest) {
+    loop {
+        let events: Vec<_> = std::iter::from_fn(|| reader.next_event()).take(BATCH).collect();
+        if events.is_empty() {
+            return;
+        }
+        let told: Vec<Arc<Told>> = {
+            let daemon = shared.daemon().await;
+            events.into_iter().filter_map(|event| daemon.told(event)).map(Arc::new).collect()
+        };
+        for told in told {
+            digest.note(&told);
+            shared.events().add(&told);
+        }
+    }
+}
+
+async fn turn(shared: &Shared, digest: &mut Digest) {
+    let daemon = shared.daemon().await;
+    match daemon.drops() {
+        Ok(drops) => digest.turn(drops, daemon.logs_drops()),
+        Err(error) => warn!("cannot read the counters: {error}"),
+    }
+}
