@@ -104,7 +104,7 @@ fn unasked(error: &ClientError) -> String {
 }
 
 /// What an operator has entered at run time.
-fn entered(Lists { blocked, trusted }: &Lists) -> Entries {
+fn entered(Lists { blocked, trusted, .. }: &Lists) -> Entries {
     let entry = |listed: &Listed| {
         let target = listed.target.parse().ok().filter(|_| listed.origin == Origin::Operator)?;
         Some(Entered { target, reason: listed.reason.clone(), until: listed.until })
