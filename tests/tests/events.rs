@@ -51,7 +51,7 @@ fn f16_svmap_is_told_of_with_its_name_and_bytes() -> Result<()> {
     let told = first_events(&sipguard, &["--rule", "signature", "--source", &source])?;
     for event in &told {
         ensure!(event["rule"] == "signature" && event["source"] == source, "{event}");
-        ensure!(event["signature"] == "friendly-scanner", "{event}");
+        ensure!(event["signature"] == "svmap-to", "{event}");
         ensure!(event["method"] == "REGISTER" && event["outcome"] == "dropped", "{event}");
         ensure!(event["interface"] == WAN && event["transport"] == "udp", "{event}");
         ensure!(event["destination"] == SERVER.to_string(), "{event}");
@@ -68,7 +68,7 @@ fn f16_svmap_is_told_of_with_its_name_and_bytes() -> Result<()> {
     ensure!(events(&sipguard, &["--last", "1"])?.len() == 1);
 
     let shown = sipguard.command(&["events", "--no-follow"])?.success()?.text();
-    ensure!(shown.contains("friendly-scanner") && shown.contains("REGISTER"), "{shown}");
+    ensure!(shown.contains("svmap-to") && shown.contains("REGISTER"), "{shown}");
     sipguard.command(&["events", "--rule", "stranger"])?.expect_code(2)?;
     Ok(())
 }
@@ -118,13 +118,15 @@ fn f16_a_flood_is_told_of_within_the_limits() -> Result<()> {
     let lost = lab.lost()?;
     let (stats, told) = (sipguard.stats()?, events(&sipguard, &["--last", "100000"])?);
     let seconds = start.elapsed().as_secs() + 1;
-    ensure!(stats.packets("signature")? + lost == sent, "{sent} sent, {lost} lost: {stats}");
+    let dropped = stats.packets("signature")?;
+    // What was lost may have been of somebody else.
+    ensure!((sent - lost..=sent).contains(&dropped), "{sent} sent, {lost} lost: {stats}");
     let most = usize::try_from(3 + 2 * seconds)?;
     ensure!((1..=most).contains(&told.len()), "{} events in {seconds} s", told.len());
     let losses = &stats.0["events"];
     let suppressed = losses["suppressed"].as_u64().context("no number")?;
     println!("{sent} packets in {seconds} s: {} events, {suppressed} suppressed", told.len());
-    ensure!(suppressed + told.len() as u64 == sent - lost, "{losses}, {} told", told.len());
+    ensure!(suppressed + told.len() as u64 == dropped, "{losses}, {} told: {stats}", told.len());
     ensure!(losses["lost"] == 0, "{losses}");
     ensure!(sipguard.json(&["status", "--json"])?["events"] == *losses);
     ensure!(!sipguard.log().contains("sipguard::drops"), "the log comes once a minute");

@@ -111,10 +111,10 @@ fn twice(span: Range<usize>, what: &str, problems: &mut Problems<'_>) {
 }
 
 fn sip(section: Reader<'_, '_>, plan: &mut Plan, problems: &mut Problems<'_>) {
-    if let Some(value) = section.get("ports") {
-        if let Some(ports) = port_set(value, problems) {
-            set_ports(ports, value, plan, problems);
-        }
+    if let Some(value) = section.get("ports")
+        && let Some(ports) = port_set(value, problems)
+    {
+        set_ports(ports, value, plan, problems);
     }
     if let Some(ports) = section.get("tls_ports").and_then(|value| port_set(value, problems)) {
         plan.tls_ports = ports.into_iter().collect::<Ports>();
