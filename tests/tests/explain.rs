@@ -4,7 +4,7 @@ use std::{collections::HashMap, fs, path::Path};
 
 use serde_json::Value;
 use sipguard::{
-    explain::{self, Effect, Entered, Entries, Explanation, Known},
+    explain::{self, Banned, Effect, Entered, Explanation, Known, Running},
     kernel::TestKernel,
     policy::{self, Place, Places, Plan},
 };
@@ -28,14 +28,14 @@ use tests::{
 const NOW_NS: u64 = 1_000_000_000_000;
 
 /// Generated packets for the twin to agree on.
-const GENERATED: usize = 5_000;
+const GENERATED: usize = 2_000;
 
 /// A policy and the files it was read from.
 struct Files {
     dir: TempDir,
     plan: Plan,
     places: Places,
-    entries: Entries,
+    running: Option<Running>,
 }
 
 impl Files {
@@ -44,7 +44,7 @@ impl Files {
         write(dir.path());
         let (plan, _) = policy::load(dir.path()).unwrap_or_else(|errors| panic!("{errors}"));
         let places = Places::new(dir.path());
-        Self { dir, plan, places, entries: Entries::default() }
+        Self { dir, plan, places, running: None }
     }
 
     fn of(setup: Setup) -> Self {
@@ -56,7 +56,7 @@ impl Files {
     }
 
     fn known(&self) -> Known<'_> {
-        Known { plan: &self.plan, places: &self.places, entries: &self.entries }
+        Known { plan: &self.plan, places: &self.places, running: self.running.as_ref() }
     }
 
     fn explain(&self, frame: &[u8]) -> Explanation {
@@ -231,8 +231,7 @@ fn f37_modes_and_postures_are_part_of_the_answer() {
     assert_eq!(options, "options: policy.posture = \"attack\" (sipguard.toml:3): drop");
     let register = said(&attack.explain(&stranger("REGISTER", AGENT)), "rate_method");
     let quarter = "a quarter of limits.stranger.register 5/s burst 200 under posture attack";
-    let expected =
-        format!("rate_method: {quarter}: a first packet is within it (sipguard.toml:3)");
+    let expected = format!("rate_method: {quarter}: a first packet is within it (sipguard.toml:3)");
     assert_eq!(register, expected);
     let open = Files::with_settings("[policy]\nposture = \"open\"\n");
     let register = said(&open.explain(&stranger("REGISTER", AGENT)), "rate_method");
@@ -248,16 +247,38 @@ fn f37_entries_made_at_run_time_are_part_of_the_answer() {
         reason: Some("trial".to_owned()),
         until: None,
     };
-    files.entries.blocked.push(entered("198.51.100.0/25"));
-    let blocked = files.explain(&stranger("REGISTER", AGENT));
-    assert_eq!(outcome(&blocked).rule, Rule::Blocked);
+    let register = stranger("REGISTER", AGENT);
+    assert!(said(&files.explain(&register), "banned").contains("not asked"));
+    let until = "2030-01-02T03:04:05Z".parse().expect("a time");
+    let (rule, signature) = ("signature".to_owned(), Some("sipvicious".to_owned()));
+    let net = policy::parse_net("198.51.100.7").expect("an address");
+    let mut running = Running::default();
+    running.banned.push(Banned { net, rule, signature, until });
+    files.running = Some(running.clone());
+    let banned = files.explain(&register);
+    let words = "banned: until 2030-01-02T03:04:05Z, for signature \"sipvicious\": drop";
+    assert_eq!((outcome(&banned).rule, said(&banned, "banned").as_str()), (Rule::Banned, words));
+    assert_eq!(said(&files.address("198.51.100.7"), "banned"), words);
+
+    running.blocked.push(entered("198.51.100.0/25"));
+    files.running = Some(running.clone());
+    let blocked = files.explain(&register);
     let words = "blocked: 198.51.100.0/25, by `sipguard block`, reason \"trial\": drop";
-    assert_eq!(said(&blocked, "blocked"), words);
-    files.entries.trusted.push(entered("198.51.100.7:5061"));
-    assert_eq!(outcome(&files.explain(&stranger("REGISTER", AGENT))).rule, Rule::Trusted);
+    assert_eq!(
+        (outcome(&blocked).rule, said(&blocked, "blocked").as_str()),
+        (Rule::Blocked, words)
+    );
+
+    running.trusted.push(entered("198.51.100.7:5061"));
+    files.running = Some(running.clone());
+    assert_eq!(outcome(&files.explain(&register)).rule, Rule::Trusted);
     let other = files.address("198.51.100.7:5062");
     assert_eq!(other.decision.expect("a decision").rule, Rule::Blocked);
     assert!(other.steps.iter().any(|step| step.found.contains("from that port only")));
+
+    files.running = Some(Running { chose_posture: true, ..Running::default() });
+    let words = "closed: posture guarded, by `sipguard posture`";
+    assert_eq!(said(&files.explain(&register), "closed"), words);
 }
 
 #[test]

@@ -19,11 +19,11 @@ use super::{
 use crate::{
     api::{
         client::{Client, ClientError},
-        wire::{Listed, Lists, Origin},
+        wire::{self, Listed, Lists, Origin},
     },
     daemon::config_dir,
-    explain::{self, Entered, Entries, Explanation, Known, MAX_MESSAGE, Step, Via},
-    policy::{self, Places, Plan, Target},
+    explain::{self, Banned, Entered, Explanation, Known, MAX_MESSAGE, Running, Step, Via},
+    policy::{self, Places, Plan, Posture, Target, parse_net},
     replay::MAX_FRAME,
     sanitise::sanitise,
 };
@@ -61,7 +61,8 @@ pub(super) struct Args {
 }
 
 /// Who sends a message unless told (RFC 5737).
-const STRANGER: Target = Target { net: host(IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1))), port: None };
+const STRANGER: Target =
+    Target { net: host(IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1))), port: None };
 
 /// Where the server is where sipguard.toml does not say (RFC 5737, RFC 3849).
 const SERVER_V4: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 1);
@@ -75,15 +76,15 @@ const MAX_STEP: usize = 400;
 
 pub(super) fn run(args: &Args, socket: Option<PathBuf>) -> Result<(), Failure> {
     let dir = config_dir(args.config.as_deref())?;
-    let (plan, _) =
+    let (mut plan, _) =
         policy::load(&dir).map_err(|diagnostics| Failure::configuration(&diagnostics))?;
     let places = Places::new(&dir);
     let client = Client::new(socket.unwrap_or_else(|| plan.socket.clone()));
-    let (entries, silence) = match client.lists(None) {
-        Ok(lists) => (entered(&lists), None),
-        Err(error) => (Entries::default(), Some(error)),
+    let (running, silence) = match ask(&client, &mut plan) {
+        Ok(running) => (Some(running), None),
+        Err(error) => (None, Some(error)),
     };
-    let known = Known { plan: &plan, places: &places, entries: &entries };
+    let known = Known { plan: &plan, places: &places, running: running.as_ref() };
     let explanation = match (&args.source, &args.packet, &args.message) {
         (Some(source), ..) => explain::address(known, source.net.addr(), source.port),
         (_, Some(Frame(frame)), _) => explain::packet(known, frame),
@@ -91,7 +92,7 @@ pub(super) fn run(args: &Args, socket: Option<PathBuf>) -> Result<(), Failure> {
         (None, None, None) => Explanation::default(),
     };
     if args.json {
-        return print_json(&answer(&plan, &explanation, silence.is_none()));
+        return print_json(&answer(&plan, &explanation, running.is_some()));
     }
     if let Some(silence) = silence {
         say(&unasked(&silence));
@@ -100,17 +101,39 @@ pub(super) fn run(args: &Args, socket: Option<PathBuf>) -> Result<(), Failure> {
 }
 
 fn unasked(error: &ClientError) -> String {
-    format!("note: only the files were asked, no entries made at run time: {error}")
+    format!("note: only the files were asked, not what was done at run time: {error}")
 }
 
-/// What an operator has entered at run time.
-fn entered(Lists { blocked, trusted, .. }: &Lists) -> Entries {
-    let entry = |listed: &Listed| {
-        let target = listed.target.parse().ok().filter(|_| listed.origin == Origin::Operator)?;
-        Some(Entered { target, reason: listed.reason.clone(), until: listed.until })
+/// Asks a running filter for what was done at run time; a posture that an
+/// operator has chosen becomes the plan's.
+fn ask(client: &Client, plan: &mut Plan) -> Result<Running, ClientError> {
+    let Lists { blocked, trusted, banned } = client.lists(None)?;
+    let wire::Posture { posture, origin, .. } = client.posture()?;
+    let chosen = Posture::ALL.into_iter().find(|one| one.name() == posture);
+    let chosen = chosen.filter(|_| origin == Origin::Operator);
+    if let Some(posture) = chosen {
+        plan.posture = posture;
+        plan.write_settings();
+    }
+    let ban = |ban: wire::Banned| {
+        let net = parse_net(&ban.source).ok()?;
+        Some(Banned { net, rule: ban.rule, signature: ban.signature, until: ban.until })
     };
-    let entries = |list: &Option<Vec<Listed>>| list.iter().flatten().filter_map(entry).collect();
-    Entries { trusted: entries(trusted), blocked: entries(blocked) }
+    Ok(Running {
+        trusted: entered(trusted),
+        blocked: entered(blocked),
+        banned: banned.into_iter().flatten().filter_map(ban).collect(),
+        chose_posture: chosen.is_some(),
+    })
+}
+
+/// The entries of operators.
+fn entered(list: Option<Vec<Listed>>) -> Vec<Entered> {
+    let entry = |listed: Listed| {
+        let target = listed.target.parse().ok().filter(|_| listed.origin == Origin::Operator)?;
+        Some(Entered { target, reason: listed.reason, until: listed.until })
+    };
+    list.into_iter().flatten().filter_map(entry).collect()
 }
 
 /// The message as a packet to the server.
@@ -228,7 +251,8 @@ fn hex(text: &str) -> Result<Frame, String> {
     if digits.is_empty() || digits.len() % 2 != 0 {
         return Err(format!("{} digits are no whole bytes", digits.len()));
     }
-    let bytes: Vec<u8> = digits.chunks(2).map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit)).collect();
+    let bytes: Vec<u8> =
+        digits.chunks(2).map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit)).collect();
     match bytes.len() > MAX_FRAME {
         true => Err(format!("{} bytes are more than a packet has", bytes.len())),
         false => Ok(Frame(bytes)),

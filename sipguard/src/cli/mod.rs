@@ -44,8 +44,8 @@ Exit codes:
 #[command(name = "sipguard", version, after_long_help = EXIT_CODES)]
 #[command(disable_help_subcommand = true)]
 struct Args {
-    /// The control socket [default: /run/sipguard/control.sock; for `run`,
-    /// what sipguard.toml says]
+    /// The control socket [default: /run/sipguard/control.sock; for `run` and
+    /// `explain`, what sipguard.toml says]
     #[arg(long, global = true, env = "SIPGUARD_SOCKET", value_name = "PATH")]
     socket: Option<PathBuf>,
     #[command(subcommand)]

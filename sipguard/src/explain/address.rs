@@ -31,36 +31,41 @@ pub fn address(known: Known<'_>, source: IpAddr, port: Option<u16>) -> Explanati
         return explanation;
     }
     steps.extend(known.not_trusted(source, port));
-    let mut would = 0;
-    match known.blocked(source) {
-        Some(block) => {
-            let rule = Rule::Blocked;
-            let step = known.holds(rule, block);
-            if drops(&mut explanation, &mut would, rule, step) {
-                return explanation;
-            }
+    let (blocked, banned) = (known.blocked(source), known.banned(source));
+    if blocked.is_none() {
+        steps.push(Known::not_blocked(source));
+        if banned.is_none() {
+            steps.push(known.not_banned(source));
         }
-        None => steps.extend([Known::not_blocked(source), Known::bans()]),
+    }
+    // Blocks are asked first, and hide bans.
+    let listed = match (blocked, banned) {
+        (Some(block), _) => Some((Rule::Blocked, block)),
+        (None, ban) => ban.map(|ban| (Rule::Banned, ban)),
+    };
+    if let Some((rule, step)) = listed
+        && drops(&mut explanation, rule, known.holds(rule, step))
+    {
+        return explanation;
     }
     if known.plan.posture == Posture::Closed {
         let step = known.holds(Rule::Closed, known.posture());
-        if drops(&mut explanation, &mut would, Rule::Closed, step) {
+        if drops(&mut explanation, Rule::Closed, step) {
             return explanation;
         }
     } else {
         explanation.steps.push(known.posture());
     }
-    explanation.would = would;
     explanation.steps.extend(limits(known));
     explanation
 }
 
 /// Takes in a rule that holds; true where the decision ends with it.
-fn drops(explanation: &mut Explanation, would: &mut u64, rule: Rule, step: Step) -> bool {
+fn drops(explanation: &mut Explanation, rule: Rule, step: Step) -> bool {
     let effect = step.effect;
     explanation.steps.push(step);
     if effect == Some(Effect::WouldDrop) {
-        *would |= rule.bit();
+        explanation.would |= rule.bit();
     }
     let drops = effect == Some(Effect::Drop);
     if drops {

@@ -13,8 +13,8 @@ use sipguard_common::{
 use super::{
     Decision, Explanation,
     known::Known,
-    settings::rule_of,
     reading::Reading,
+    settings::rule_of,
     step::{Effect, Step},
 };
 use crate::{
@@ -73,8 +73,7 @@ struct Spent {
 
 impl<'a> Judging<'a> {
     fn new(known: Known<'a>, frame: &'a [u8]) -> Self {
-        let spent =
-            Spent { source: [0; BUCKETS], budgets: [0; BUDGETS], subnet: 0, peer: 0 };
+        let spent = Spent { source: [0; BUCKETS], budgets: [0; BUDGETS], subnet: 0, peer: 0 };
         let reading = Reading::new(frame, &known.plan.policy);
         let explanation = Explanation::default();
         Self { known, reading, explanation, spent, class: None, holding: None }
@@ -101,7 +100,8 @@ impl<'a> Judging<'a> {
         self.step(Step::new("packet", format!("{what}, {len} bytes of payload")));
         let plan = self.known.plan;
         if let Some(port) = destination.port {
-            let is_tls = packet.protocol == u32::from(TCP) && plan.tls_ports.iter().any(|one| one == port);
+            let is_tls =
+                packet.protocol == u32::from(TCP) && plan.tls_ports.iter().any(|one| one == port);
             if !is_tls && plan.ports.iter().all(|one| one != port) {
                 let found = format!("port {port} is not protected: sip.ports = {}", plan.ports);
                 self.step(Step::new(not_sip, found).at(self.known.places.key("sip.ports")));
@@ -243,7 +243,11 @@ impl World for Judging<'_> {
             return Listed::Blocked;
         }
         self.step(Known::not_blocked(source));
-        self.step(Known::bans());
+        if let Some(ban) = self.known.banned(source) {
+            self.holding = Some(ban);
+            return Listed::Banned;
+        }
+        self.step(self.known.not_banned(source));
         self.behind_lists();
         Listed::Nowhere
     }
@@ -387,9 +391,9 @@ impl Buckets for Judging<'_> {
     fn source(&mut self, class: u32, limit: Limit) -> bool {
         let Some(tat_ns) = self.spent.source.get_mut(class as usize) else { return true };
         let stand = spend(tat_ns, limit);
-        Class::ALL.get(class as usize).is_none_or(|class| {
-            self.limit(self.known.of_class(*class), rule_of(*class), stand)
-        })
+        Class::ALL
+            .get(class as usize)
+            .is_none_or(|class| self.limit(self.known.of_class(*class), rule_of(*class), stand))
     }
 
     fn subnet(&mut self, limit: Limit) -> bool {

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use sipguard_common::rule::Rule;
 
 use super::{
-    known::{Entered, Known},
+    known::{Banned, Entered, Known, Running},
     step::Step,
 };
 use crate::policy::{CpsClass, Place, Target, net_text};
@@ -36,7 +36,11 @@ impl Known<'_> {
         };
         let file = self.plan.trusted.iter().filter(|(target, _)| covers(target));
         let file = file.min_by_key(|(target, _)| order(target));
-        let entered = self.entries.trusted.iter().filter(|entry| covers(&entry.target));
+        let entered = self
+            .running
+            .into_iter()
+            .flat_map(|running| &running.trusted)
+            .filter(|entry| covers(&entry.target));
         let entered = entered.min_by_key(|entry| order(&entry.target));
         // Of the same target, the file's entry has a name and perhaps a class.
         let is_files = match (file, entered) {
@@ -58,7 +62,8 @@ impl Known<'_> {
 
     /// The answer where no trusted entry covers a source.
     pub(super) fn not_trusted(&self, source: IpAddr, port: Option<u16>) -> Vec<Step> {
-        let all = self.plan.trusted.keys().chain(self.entries.trusted.iter().map(|e| &e.target));
+        let entered = self.running.into_iter().flat_map(|running| &running.trusted);
+        let all = self.plan.trusted.keys().chain(entered.map(|entry| &entry.target));
         let others: Vec<_> = all
             .filter(|target| target.port.is_some() && target.net.contains(&source))
             .take(MAX_OTHERS)
@@ -82,11 +87,13 @@ impl Known<'_> {
             let net = IpNet::new(source, bits).ok()?.trunc();
             Some((net, self.plan.blocked.get(&net)?))
         });
-        let entered = self.entries.blocked.iter().find(|entry| entry.target.net.contains(&source));
+        let mut entered = self.running.into_iter().flat_map(|running| &running.blocked);
+        let entered = entered.find(|entry| entry.target.net.contains(&source));
         match (file, entered) {
             (Some((net, block)), _) => {
                 let place = self.places.block(net);
-                let found = format!("{}{}", net_text(net), why(block.until, block.reason.as_deref()));
+                let found =
+                    format!("{}{}", net_text(net), why(block.until, block.reason.as_deref()));
                 Some(Step::new(Rule::Blocked.name(), found).at(place))
             }
             (None, Some(entry)) => Some(by_hand(Rule::Blocked, entry, "sipguard block")),
@@ -98,8 +105,21 @@ impl Known<'_> {
         Step::new(Rule::Blocked.name(), format!("no entry of blacklist.toml covers {source}"))
     }
 
-    pub(super) fn bans() -> Step {
-        let found = "not asked: bans are made by the running filter, and stand in no file";
+    /// The ban of a source.
+    pub(super) fn banned(&self, source: IpAddr) -> Option<Step> {
+        let Running { banned, .. } = self.running?;
+        let Banned { rule, signature, until, .. } =
+            banned.iter().find(|ban| ban.net.contains(&source))?;
+        let why =
+            signature.as_ref().map_or_else(|| rule.clone(), |name| format!("{rule} \"{name}\""));
+        Some(Step::new(Rule::Banned.name(), format!("until {until}, for {why}")))
+    }
+
+    pub(super) fn not_banned(&self, source: IpAddr) -> Step {
+        let found = match self.running {
+            Some(_) => format!("no ban covers {source}"),
+            None => "not asked: bans are made by a running filter, and stand in no file".to_owned(),
+        };
         Step::new(Rule::Banned.name(), found)
     }
 

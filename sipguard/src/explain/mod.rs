@@ -20,7 +20,7 @@ pub use self::{
     address::address,
     frame::{FrameError, MAX_MESSAGE, Via, message},
     judging::packet,
-    known::{Entered, Entries, Known},
+    known::{Banned, Entered, Known, Running},
     step::{Effect, Step},
 };
 use crate::{endpoint::Endpoint, kernel::Action};

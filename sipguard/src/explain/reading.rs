@@ -31,9 +31,9 @@ impl<'a> Reading<'a> {
     /// The payload, as much of it as is in the frame.
     fn payload(&self) -> &'a [u8] {
         let Packet { payload, len, .. } = self.scratch.packet;
-        self.frame.get(payload as usize..).map_or(&[], |rest| {
-            rest.get(..len as usize).unwrap_or(rest)
-        })
+        self.frame
+            .get(payload as usize..)
+            .map_or(&[], |rest| rest.get(..len as usize).unwrap_or(rest))
     }
 
     pub(super) fn starts_with_options(&self) -> bool {

@@ -37,8 +37,17 @@ impl Known<'_> {
     }
 
     pub(super) fn posture(&self) -> Step {
-        let found = format!("policy.posture = \"{}\"", self.plan.posture.name());
-        Step::new(Rule::Closed.name(), found).at(self.places.key("policy.posture"))
+        let (subject, name) = (Rule::Closed.name(), self.plan.posture.name());
+        match self.posture_place() {
+            None => Step::new(subject, format!("posture {name}, by `sipguard posture`")),
+            place => Step::new(subject, format!("policy.posture = \"{name}\"")).at(place),
+        }
+    }
+
+    /// `None` where an operator has chosen the posture.
+    fn posture_place(&self) -> Option<Place> {
+        let is_files = self.running.is_none_or(|running| !running.chose_posture);
+        is_files.then(|| self.places.key("policy.posture"))
     }
 
     /// What is said of OPTIONS of strangers: by the posture, or by itself.
@@ -122,13 +131,14 @@ impl Known<'_> {
     fn limit(&self, rule: Rule, key: &str, written: RateLimit, in_force: Limit) -> Step {
         let posture = self.plan.posture.name();
         let (found, place) = if written.limit() == in_force {
-            (format!("{key} {written}"), key)
+            (format!("{key} {written}"), Some(self.places.key(key)))
         } else if in_force == Limit::UNLIMITED {
-            (format!("no limit under posture {posture}"), "policy.posture")
+            (format!("no limit under posture {posture}"), self.posture_place())
         } else {
-            (format!("a quarter of {key} {written} under posture {posture}"), "policy.posture")
+            let found = format!("a quarter of {key} {written} under posture {posture}");
+            (found, self.posture_place())
         };
-        Step::new(rule.name(), found).at(self.places.key(place))
+        Step::new(rule.name(), found).at(place)
     }
 }
 
