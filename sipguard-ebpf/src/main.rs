@@ -17,7 +17,11 @@ mod packet;
 mod payload;
 mod world;
 
-use aya_ebpf::{bindings::xdp_action, macros::xdp, programs::XdpContext};
+use aya_ebpf::{
+    bindings::{xdp_action, xdp_md},
+    macros::xdp,
+    programs::XdpContext,
+};
 use aya_log_ebpf::debug;
 use sipguard_common::{
     abi::{Policy, outcome},
@@ -95,17 +99,35 @@ fn conclude(
     } else {
         count::count(ifindex, frame.len(), judgement);
     }
-    let is_drop = judgement.is_drop();
-    if !is_drop && would == 0 {
+    if !judgement.is_drop() && would == 0 {
         return xdp_action::XDP_PASS;
     }
+    end(frame.raw().cast(), policy, ifindex, judgement.encode())
+}
+
+/// Closes, bans and tells where a packet ends, or would have; gives what becomes
+/// of the frame. A subprogram: the verifier of Linux 6.1 would walk it for each
+/// of a thousand ways there.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn end(context: *mut xdp_md, policy: *const Policy, ifindex: u32, judged: u32) -> u32 {
+    // SAFETY: a value of a map, for as long as the program runs, or null.
+    let (Some(scratch), Some(policy)) = (maps::SCRATCH.get_ptr_mut(0), unsafe { policy.as_ref() })
+    else {
+        return xdp_action::XDP_PASS;
+    };
+    let context = XdpContext::new(context);
+    let frame = &Ingress::new(&context);
+    let judgement = Judgement::decode(judged);
+    // SAFETY: this CPU's own memory.
+    let (signature, would) = unsafe { scan::found(scratch) };
     // The signature's slot plus one, or 0.
     let mut slot = 0;
     if signature != 0 && (1 << (judgement.rule & 63) | would) & Rule::Signature.bit() != 0 {
         slot = count::signature_slot(policy, signature) + 1;
         count::signature_hit(slot - 1);
     }
-    let (rule, outcome, action) = if !is_drop {
+    let (rule, outcome, action) = if !judgement.is_drop() {
         (lowest(would), outcome::WOULD_DROP, xdp_action::XDP_PASS)
     } else if closes(judgement.rule) && close(frame, policy, scratch, judgement.rule, slot) {
         (judgement.rule, outcome::RESET, xdp_action::XDP_PASS)

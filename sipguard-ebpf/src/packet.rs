@@ -91,7 +91,9 @@ impl Ingress<'_> {
             return 0;
         }
         let len = opaque(len);
-        if len < 1 || self.gather(offset, into, len as u32).is_none() {
+        // Signed, for of an unsigned one LLVM makes a comparison with 0, from
+        // which Linux 6.1 learns no lower bound.
+        if (len as i64) < 1 || self.gather(offset, into, len as u32).is_none() {
             return 0;
         }
         len as u32
