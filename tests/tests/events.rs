@@ -98,7 +98,7 @@ fn f16_events_are_followed_until_sipguard_stops() -> Result<()> {
 
 /// A flood is counted packet by packet, and told of now and then.
 #[test]
-fn f16_a_flood_is_told_of_within_the_limits() -> Result<()> {
+fn d16_f16_a_flood_is_told_of_within_the_limits() -> Result<()> {
     if !can_run(TOOLS) {
         return Ok(());
     }

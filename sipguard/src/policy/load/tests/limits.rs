@@ -25,6 +25,7 @@ total = { rate = "10/s", burst = 20 }
 syn = { rate = "11/s", burst = 21 }
 keepalive = { rate = "12/s", burst = 22 }
 response = "unlimited"
+other = { rate = "13/s", burst = 23 }
 "#,
     );
     assert_eq!(plan.policy.limits[Class::Syn as usize], per_second(2, 9));
@@ -33,6 +34,7 @@ response = "unlimited"
     assert_eq!(budget(Budget::Syn), per_second(11, 21));
     assert_eq!(budget(Budget::Keepalive), per_second(12, 22));
     assert_eq!(budget(Budget::Response), Limit::UNLIMITED);
+    assert_eq!(budget(Budget::Other), per_second(13, 23));
 }
 
 #[test]
@@ -155,9 +157,9 @@ fn f44_posture_attack_quarters_what_is_new() {
         assert_eq!(slower(attack.limits[class], guarded.limits[class]), expected, "{class}");
     }
     assert_eq!(slower(attack.subnet, guarded.subnet), 4);
-    for (budget, expected) in
-        [(Budget::Total, 4), (Budget::Syn, 4), (Budget::Keepalive, 1), (Budget::Response, 1)]
-    {
+    for budget in Budget::ALL {
+        let goes_on = matches!(budget, Budget::Keepalive | Budget::Response);
+        let expected = if goes_on { 1 } else { 4 };
         let budget = budget as usize;
         assert_eq!(slower(attack.strangers[budget], guarded.strangers[budget]), expected);
     }
