@@ -8,11 +8,11 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use sipguard::{api::wire, cli, daemon, policy};
 use sipguard_common::{
-    abi::{BANS, INTERFACE_SLOTS, KEEPALIVES},
+    abi::{BANS, EVENT_BYTES, INTERFACE_SLOTS, KEEPALIVES},
     automaton::{MAX_CONDITIONS, MAX_JOINED, MAX_SIGNATURES},
     frame::MAX_EXTENSIONS,
-    method::{Class, Method},
-    rule::Rule,
+    method::{Budget, Class, Method},
+    rule::{Rule, Verdict},
     scan::{MAX_BODY_LINES, MAX_HEADERS, PAYLOAD_MAX},
 };
 
@@ -102,6 +102,13 @@ fn classes_have_their_methods() {
             .collect();
         assert_eq!(holders, [method.class().name()], "{}", method.name());
     }
+}
+
+#[test]
+fn budgets_are_those_of_the_code() {
+    let documented = table(&section("## Rules"), "Budget");
+    let names: Vec<&str> = documented.iter().map(|row| row[0].trim_matches('`')).collect();
+    assert_eq!(names, Budget::ALL.map(Budget::name));
 }
 
 #[test]
@@ -209,16 +216,24 @@ fn configuration_files_are_listed_and_hold_every_key() {
             let head =
                 if file == policy::SETTINGS { format!("[{name}]") } else { format!("[[{name}]]") };
             assert!(row[2].contains(&format!("`{head}`")), "{file}: {head}");
-            for key in known_keys(file, &head) {
+            for key in known_keys(file, &head).into_iter().filter(|key| can_be_set(key)) {
                 let is_section = manual.contains(&format!("\n[{name}.{key}]\n"));
                 assert!(is_section || is_written(&manual, &key), "{file}: {head} {key}");
             }
         }
     }
     let manual = read("config/sipguard.toml");
-    for key in known_keys(policy::SETTINGS, "[limits.stranger]") {
-        assert!(is_written(&manual, &key), "limits.stranger.{key}");
+    for part in ["stranger", "strangers", "subnet", "ports", "message"] {
+        for key in known_keys(policy::SETTINGS, &format!("[limits.{part}]")) {
+            assert!(is_written(&manual, &key), "limits.{part}.{key}");
+        }
     }
+}
+
+/// Rules that never drop are known under `[rules]`, but have nothing to set.
+fn can_be_set(key: &str) -> bool {
+    let rule = Rule::ALL.iter().find(|rule| rule.name() == key);
+    rule.is_none_or(|rule| rule.verdict() == Verdict::Drop)
 }
 
 #[test]
@@ -265,6 +280,12 @@ fn examples_of_json_are_what_the_socket_speaks() {
         let rule = Rule::ALL.iter().find(|rule| rule.name() == count.rule).expect("a rule");
         assert_eq!(count.verdict, rule.verdict().name());
     }
+    example::<wire::Signatures>("### Signatures");
+    let event: wire::Event = example("### Event");
+    assert_eq!(event.hex.len(), 2 * event.length as usize);
+    example::<wire::Posture>("### Posture");
+    example::<wire::PostureWish>("### PostureWish");
+    example::<wire::PostureChanged>("### PostureChanged");
     example::<wire::Lists>("### Lists");
     example::<wire::Entry>("### Entry");
     example::<wire::Added>("### Added");
@@ -290,6 +311,9 @@ fn capacities_are_those_of_the_code() {
         ("configured keepalives", KEEPALIVES),
         ("enabled signatures", MAX_SIGNATURES),
         ("bans", BANS),
+        ("events kept of each rule", daemon::KEPT_PER_RULE),
+        ("events that a follower", daemon::BEHIND),
+        ("bytes of a payload in an event", EVENT_BYTES),
         ("bytes of a UDP payload", PAYLOAD_MAX as usize),
         ("bytes of a signature's text", policy::MAX_TEXT),
         ("bytes of a signature's regular expression", policy::MAX_REGEX),

@@ -22,6 +22,7 @@ pub mod process;
 pub mod scanner;
 pub mod server;
 pub mod sipguard;
+pub mod tcp;
 pub mod tool;
 pub mod traffic;
 pub mod wait;

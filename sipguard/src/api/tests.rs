@@ -6,20 +6,26 @@ use std::{
     io::{Read, Write},
     os::unix::net::UnixStream,
     path::PathBuf,
+    sync::{Arc, mpsc},
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
+use sipguard_common::{abi::Event, rule::Rule};
 use tempfile::TempDir;
 use tokio::{runtime, sync::oneshot};
 
 use super::{
-    client::{Client, ClientError},
-    wire::{Entry, Kind, Origin},
+    client::{Client, ClientError, EventsQuery},
+    wire::{Entry, EventLine, Kind, Origin, PostureWish},
 };
 use crate::{
     api,
-    daemon::{ControlSocket, Shared, fake::Fake},
+    daemon::{ControlSocket, Shared, fake::Fake, sample},
+    kernel::BanEntry,
+    policy::parse_net,
 };
 
 const TRUSTED: &str = "[[peer]]\nname = \"carrier\"\naddress = [\"203.0.113.20:5060\"]\n";
@@ -29,6 +35,7 @@ const BLACKLIST: &str = "[[block]]\naddress = \"198.51.100.0/24\"\nreason = \"ol
 struct Running {
     dir: TempDir,
     fake: Fake,
+    shared: Shared,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -42,6 +49,7 @@ impl Running {
         fs::write(dir.path().join("blacklist.toml"), BLACKLIST).unwrap();
         let fake = Fake::default();
         let shared = Shared::new(fake.daemon(dir.path()));
+        let served = shared.clone();
         let (socket, listener) = ControlSocket::bind(&dir.path().join("control.sock")).unwrap();
         let (stop, stopped) = oneshot::channel();
         let thread = thread::spawn(move || {
@@ -49,11 +57,30 @@ impl Running {
             runtime.block_on(async {
                 let listener = tokio::net::UnixListener::from_std(listener).unwrap();
                 let stopped = async { stopped.await.unwrap_or_default() };
-                api::serve(listener, shared, stopped).await;
+                api::serve(listener, served, stopped).await;
             });
             drop(socket);
         });
-        Self { dir, fake, stop: Some(stop), thread: Some(thread) }
+        Self { dir, fake, shared, stop: Some(stop), thread: Some(thread) }
+    }
+
+    /// The kernel program tells of a packet.
+    fn tell(&self, rule: Rule, host: u8, signature: u32) {
+        let event = Event { signature, ..sample(rule, [198, 51, 100, host], b"OPTIONS sip:") };
+        let told = self.shared.blocking_daemon().told(event).unwrap();
+        self.shared.events().add(&Arc::new(told));
+    }
+
+    /// The kept events, in short.
+    fn events(&self, query: &EventsQuery) -> Vec<String> {
+        let mut events = Vec::new();
+        let take = |line| -> Result<(), ClientError> {
+            let EventLine::Event(event) = line else { panic!("missed some") };
+            events.push(format!("{} {}", event.rule, event.source));
+            Ok(())
+        };
+        self.client().events(query, take).unwrap();
+        events
     }
 
     fn socket(&self) -> PathBuf {
@@ -84,6 +111,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        self.shared.events().close();
         drop(self.stop.take());
         self.thread.take().unwrap().join().unwrap();
     }
@@ -107,6 +135,11 @@ fn status_and_stats() {
     let (code, stats) = running.raw("GET /v1/stats", "");
     assert_eq!(code, 200);
     assert_eq!(stats["interfaces"], json!([{"name": "eth0", "mode": "native"}]));
+    let lost = json!({"suppressed": 11, "lost": 1});
+    assert_eq!(stats["events"], lost);
+    assert_eq!(serde_json::to_value(status.events).unwrap(), lost);
+    let options = stats["rules"].as_array().unwrap().iter().find(|one| one["rule"] == "options");
+    assert_eq!(options.unwrap()["would_packets"], 2);
     let packets: u64 =
         stats["rules"].as_array().unwrap().iter().filter_map(|r| r["packets"].as_u64()).sum();
     assert_eq!(packets, 5);
@@ -259,6 +292,16 @@ fn wrong_requests_are_answered_as_json_with_their_status() {
         ("POST /v1/blocks", "\u{1b}\u{0}", 400),
         ("POST /v1/blocks", &large, 413),
         ("POST /v1/trusted", r#"{"target": "0.0.0.0/0"}"#, 409),
+        ("POST /v1/posture", r#"{"posture": "locked"}"#, 400),
+        ("POST /v1/posture", r#"{"posture": null}"#, 400),
+        ("POST /v1/posture", r#"{"posture": "open", "ttl": "1h"}"#, 400),
+        ("DELETE /v1/posture", "", 405),
+        ("GET /v1/events?rule=nonsense", "", 400),
+        ("GET /v1/events?source=198.51.100.7:5060", "", 400),
+        ("GET /v1/events?last=-1", "", 400),
+        ("GET /v1/events?follow=maybe", "", 400),
+        ("GET /v1/events?since=1", "", 400),
+        ("POST /v1/events", "", 405),
         ("DELETE /v1/blocks/nonsense", "", 400),
         ("DELETE /v1/blocks/%ff", "", 400),
         ("DELETE /v1/blocks/192.0.2.7", "", 404),
@@ -272,4 +315,202 @@ fn wrong_requests_are_answered_as_json_with_their_status() {
     let body = format!(r#"{{"target": "192.0.2.7", "reason": "{long}"}}"#);
     assert_eq!(running.raw("POST /v1/blocks", &body).0, 400);
     assert!(running.fake.take().is_empty());
+}
+
+fn wish(posture: &str) -> PostureWish {
+    PostureWish { posture: posture.to_owned() }
+}
+
+/// F44: what the operator chooses holds until he gives it back.
+#[test]
+fn f44_a_posture_holds_over_reloads_until_it_is_given_back() {
+    let running = Running::start();
+    let client = running.client();
+    let posture = || {
+        let posture = client.posture().unwrap();
+        (posture.posture, posture.origin, posture.file)
+    };
+    let of = |posture: &str, origin, file: &str| (posture.to_owned(), origin, file.to_owned());
+    assert_eq!(posture(), of("guarded", Origin::File, "guarded"));
+
+    let changed = client.set_posture(&wish("closed")).unwrap();
+    assert_eq!(changed.undo, "sipguard posture file");
+    assert!(changed.notes[0].contains("1 trusted entries pass (1 by file"), "{:?}", changed.notes);
+    assert_eq!(running.fake.take(), ["apply closed198.51.100.0/24"]);
+    assert_eq!(posture(), of("closed", Origin::Operator, "guarded"));
+
+    // A reload changes everything but that, and says so.
+    let settings = running.dir.path().join("sipguard.toml");
+    fs::write(&settings, "[policy]\nposture = \"attack\"\n").unwrap();
+    let reloaded = client.reload().unwrap();
+    assert_eq!(reloaded.summary, "policy.posture guarded -> attack");
+    assert!(reloaded.notes[0].contains("`sipguard posture file`"), "{:?}", reloaded.notes);
+    assert_eq!(running.fake.take(), ["apply closed198.51.100.0/24"]);
+    assert_eq!(posture(), of("closed", Origin::Operator, "attack"));
+    assert_eq!(client.reload().unwrap().summary, "nothing changed");
+
+    let changed = client.set_posture(&wish("open")).unwrap();
+    assert_eq!(changed.undo, "sipguard posture closed");
+    let changed = client.set_posture(&wish("file")).unwrap();
+    assert_eq!((changed.old.posture.as_str(), changed.new.posture.as_str()), ("open", "attack"));
+    assert_eq!(changed.undo, "sipguard posture open");
+    assert_eq!(posture(), of("attack", Origin::File, "attack"));
+    fs::write(&settings, "").unwrap();
+    assert!(client.reload().unwrap().notes.is_empty());
+    assert_eq!(client.status().unwrap().posture.posture, "guarded");
+}
+
+#[test]
+fn f44_closed_warns_where_nobody_is_trusted_or_it_drops_nothing() {
+    let running = Running::start();
+    let client = running.client();
+    fs::write(running.dir.path().join("trusted.toml"), "").unwrap();
+    let settings = running.dir.path().join("sipguard.toml");
+    fs::write(settings, "[rules]\nclosed.mode = \"observe\"\n").unwrap();
+    client.reload().unwrap();
+    let notes = client.set_posture(&wish("closed")).unwrap().notes;
+    assert!(notes[0].contains("nobody is trusted"), "{notes:?}");
+    assert!(notes[1].contains("rule closed is in mode observe"), "{notes:?}");
+}
+
+#[test]
+fn f44_a_kernel_that_refuses_leaves_the_posture() {
+    let running = Running::start();
+    let client = running.client();
+    running.fake.asked().refuses = true;
+    let (error, _) = failure(client.set_posture(&wish("closed")).unwrap_err());
+    assert_eq!(error, "the kernel refused: the list is full");
+    assert_eq!(client.posture().unwrap().origin, Origin::File);
+    running.fake.asked().refuses = false;
+    running.fake.take();
+    fs::write(running.dir.path().join("blacklist.toml"), "").unwrap();
+    client.reload().unwrap();
+    assert_eq!(running.fake.take(), ["apply "]);
+}
+
+fn ban(source: &str, seconds: i64) -> BanEntry {
+    let now = Timestamp::now();
+    BanEntry {
+        source: parse_net(source).unwrap(),
+        expires: now + SignedDuration::from_secs(600 - seconds),
+        since: now - SignedDuration::from_secs(seconds),
+        rule: Rule::Signature,
+        signature: 1,
+    }
+}
+
+#[test]
+fn bans_are_listed_counted_and_lifted() {
+    let running = Running::start();
+    let client = running.client();
+    running.fake.asked().bans =
+        vec![ban("192.0.2.7", 60), ban("2001:db8:1::/64", 10), ban("192.0.2.9", 30)];
+    assert_eq!(client.status().unwrap().banned, 3);
+    let lists = client.lists(Some(Kind::Banned)).unwrap();
+    assert!(lists.blocked.is_none() && lists.trusted.is_none());
+    let banned = lists.banned.unwrap();
+    let sources: Vec<&str> = banned.iter().map(|ban| ban.source.as_str()).collect();
+    assert_eq!(sources, ["2001:db8:1::/64", "192.0.2.9", "192.0.2.7"]);
+    assert_eq!(
+        (banned[0].rule.as_str(), banned[0].signature.as_deref()),
+        ("signature", Some("first"))
+    );
+    assert_eq!(client.lists(None).unwrap().banned.unwrap().len(), 3);
+
+    let removed = client.unblock("192.0.2.7").unwrap();
+    assert_eq!((removed.listed, removed.unbanned), (false, 1));
+    assert!(removed.undo.starts_with("sipguard block 192.0.2.7 --ttl 8m5"), "{}", removed.undo);
+    // An address stands for the network that is banned.
+    let removed = client.unblock("2001:db8:1::5").unwrap();
+    assert!(removed.undo.starts_with("sipguard block 2001:db8:1::/64 --ttl 9m4"));
+    assert_eq!(client.status().unwrap().banned, 1);
+    let (error, _) = failure(client.unblock("192.0.2.7").unwrap_err());
+    assert_eq!(error, "192.0.2.7 is not blocked");
+    assert!(running.fake.take().is_empty());
+
+    // Both at once, and a file that blocks all the same.
+    client.block(&entry("192.0.2.9")).unwrap();
+    let removed = client.unblock("192.0.2.9").unwrap();
+    assert_eq!((removed.listed, removed.unbanned), (true, 1));
+    assert_eq!(removed.undo, "sipguard block 192.0.2.9");
+    running.fake.asked().bans = vec![ban("198.51.100.7", 60)];
+    let removed = client.unblock("198.51.100.7").unwrap();
+    assert_eq!(removed.still[0].target, "198.51.100.0/24");
+}
+
+#[test]
+fn d17_signatures_come_with_their_hits() {
+    let running = Running::start();
+    let one = |name: &str| {
+        format!(
+            "[[signature]]\nname = \"{name}\"\nfield = \"user-agent\"\nmatch = \"exact\"\n\
+             text = \"the {name} scanner\"\n"
+        )
+    };
+    let text = one("first") + &one("second") + &one("third");
+    fs::write(running.dir.path().join("signatures.toml"), text).unwrap();
+    running.client().reload().unwrap();
+    let signatures = running.client().signatures().unwrap().signatures;
+    let hits: Vec<(&str, u64)> =
+        signatures.iter().map(|one| (one.name.as_str(), one.packets)).collect();
+    assert_eq!(hits, [("second", 7), ("first", 0), ("third", 0)]);
+}
+
+#[test]
+fn f16_kept_events_are_filtered_lines_of_json() {
+    let running = Running::start();
+    running.tell(Rule::Signature, 7, 1);
+    running.tell(Rule::Options, 8, 0);
+    running.tell(Rule::Signature, 9, 1);
+    let all = EventsQuery::default();
+    assert_eq!(
+        running.events(&all),
+        ["signature 198.51.100.7", "options 198.51.100.8", "signature 198.51.100.9"]
+    );
+    let rule = EventsQuery { rule: Some("signature".to_owned()), ..all.clone() };
+    assert_eq!(running.events(&EventsQuery { last: Some(1), ..rule }), ["signature 198.51.100.9"]);
+    let source = parse_net("198.51.100.8/29").ok();
+    assert_eq!(
+        running.events(&EventsQuery { source, ..all }),
+        ["options 198.51.100.8", "signature 198.51.100.9"]
+    );
+    let (error, hint) = failure(
+        running
+            .client()
+            .events(&EventsQuery { rule: Some("x".to_owned()), ..EventsQuery::default() }, |_| {
+                Ok::<_, ClientError>(())
+            })
+            .unwrap_err(),
+    );
+    assert_eq!(error, "there is no rule `x`");
+    assert!(hint.unwrap().contains("rate_strangers"));
+}
+
+#[test]
+fn f16_events_are_followed_as_they_come() {
+    let running = Running::start();
+    running.tell(Rule::Signature, 7, 1);
+    let (send, receive) = mpsc::channel();
+    let client = running.client();
+    let follower = thread::spawn(move || {
+        let rule = Some("signature".to_owned());
+        let query = EventsQuery { rule, follow: true, ..EventsQuery::default() };
+        let take = |line| -> Result<(), ClientError> {
+            let EventLine::Event(event) = line else { panic!("missed some") };
+            send.send(event).unwrap();
+            Ok(())
+        };
+        client.events(&query, take)
+    });
+    let next = || receive.recv_timeout(Duration::from_secs(20)).unwrap();
+    let first = next();
+    assert_eq!(first.source.to_string(), "198.51.100.7");
+    assert_eq!((first.interface.as_str(), first.signature.as_deref()), ("eth0", Some("first")));
+    for host in 10..200 {
+        running.tell(Rule::Options, host, 0);
+        running.tell(Rule::Signature, host, 0);
+        assert_eq!(next().source.to_string(), format!("198.51.100.{host}"));
+    }
+    running.shared.events().close();
+    follower.join().unwrap().unwrap();
 }

@@ -81,14 +81,14 @@ fn view(event: &Event) -> String {
         None => ip.to_string(),
     };
     let Event { rule, outcome, .. } = event;
-    let time = table::time(Some(event.time));
+    let time = event.time.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string();
     let method = event.method.clone().unwrap_or_else(table::none);
     let source = place(event.source, event.source_port);
     let destination = place(event.destination, event.destination_port);
     let transport = event.transport.as_deref().unwrap_or("fragment");
     let signature = event.signature.as_deref().unwrap_or_default();
     let line = format!(
-        "{time}  {rule:<14}  {outcome:<10}  {method:<9}  {source:<21}  {destination} {transport} \
+        "{time}  {rule:<17}  {outcome:<10}  {method:<9}  {source:<21}  {destination} {transport} \
          {}  {signature}",
         event.interface,
         signature = sanitise(signature, MAX_NAME),
@@ -122,7 +122,7 @@ mod tests {
         };
         assert_eq!(
             view(&event),
-            "2026-01-02T03:04:05Z  signature       dropped     OPTIONS    198.51.100.7:5061      \
+            "2026-01-02T03:04:05.678Z  signature          dropped     OPTIONS    198.51.100.7:5061      \
              203.0.113.1:5060 udp eth0  a\\u{1b}[2J\\u{a}b"
         );
         let fragment = Event {

@@ -60,7 +60,7 @@ fn tally(Tally { file, operator }: &Tally) -> String {
 }
 
 fn events(Events { suppressed, lost }: Events) -> String {
-    format!("{suppressed} not told for their limits, {lost} lost")
+    format!("{suppressed} held back by their limits, {lost} lost")
 }
 
 fn reload(LastReload { at, ok, message }: &LastReload) -> String {

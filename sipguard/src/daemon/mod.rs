@@ -24,7 +24,7 @@ pub use config_dir::{NoConfiguration, config_dir};
 pub use control::Daemon;
 pub use entries::{Entries, Entry};
 pub use error::Error;
-pub use events::{Journal, KEPT_PER_RULE, Recent, Told, Wanted};
+pub use events::{BEHIND, Journal, KEPT_PER_RULE, Recent, Told, Wanted};
 pub use filter::{Filter, FilterError};
 pub use host::Host;
 pub use place::Place;

@@ -13,7 +13,10 @@ use super::{
     target::parse_net,
 };
 
+pub(super) mod events;
 pub(super) mod limits;
+pub(super) mod rules;
+pub(super) mod values;
 
 /// Protected destinations at most.
 pub const MAX_PROTECTED: usize = 4096;
@@ -54,11 +57,11 @@ pub(super) fn read(table: &DeTable<'_>, plan: &mut Plan, problems: &mut Problems
     if let Some(section) = root.section("limits", limits::LIMITS, problems) {
         limits::limits(section, plan, problems);
     }
-    if let Some(section) = root.section("rules", limits::RULES, problems) {
-        limits::rules(section, plan, problems);
+    if let Some(section) = root.section("rules", rules::RULES, problems) {
+        rules::rules(section, plan, problems);
     }
-    if let Some(section) = root.section("events", limits::EVENTS, problems) {
-        limits::events(section, plan, problems);
+    if let Some(section) = root.section("events", events::EVENTS, problems) {
+        events::events(section, plan, problems);
     }
     if let Some(section) = root.section("control", CONTROL, problems) {
         control(section, plan, problems);
@@ -108,10 +111,10 @@ fn twice(span: Range<usize>, what: &str, problems: &mut Problems<'_>) {
 }
 
 fn sip(section: Reader<'_, '_>, plan: &mut Plan, problems: &mut Problems<'_>) {
-    if let Some(value) = section.get("ports") {
-        if let Some(ports) = port_set(value, problems) {
-            set_ports(ports, value, plan, problems);
-        }
+    if let Some(value) = section.get("ports")
+        && let Some(ports) = port_set(value, problems)
+    {
+        set_ports(ports, value, plan, problems);
     }
     if let Some(ports) = section.get("tls_ports").and_then(|value| port_set(value, problems)) {
         plan.tls_ports = ports.into_iter().collect::<Ports>();
@@ -266,7 +269,7 @@ fn policy(section: Reader<'_, '_>, plan: &mut Plan, problems: &mut Problems<'_>)
     {
         plan.modes.all = mode;
     }
-    if let Some(ban) = section.get("ban").and_then(|value| limits::duration(value, problems)) {
+    if let Some(ban) = section.get("ban").and_then(|value| values::duration(value, problems)) {
         plan.ban = ban;
     }
     section.finish(problems);

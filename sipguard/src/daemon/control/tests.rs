@@ -39,13 +39,13 @@ fn ended_entries_leave_the_lists_and_the_kernel() {
     daemon.block(net("192.0.2.8"), None, None, 0).unwrap();
     daemon.allow(peer, ttl("1h"), None, 0).unwrap();
     daemon.expire();
-    assert_eq!(daemon.lists(None).blocked.unwrap().len(), 2);
+    assert_eq!(daemon.lists(None).unwrap().blocked.unwrap().len(), 2);
     fake.take();
     end(&mut daemon.blocks, net("192.0.2.7"));
     end(&mut daemon.allows, peer);
     daemon.expire();
     assert_eq!(fake.take(), ["unblock 192.0.2.7/32", "disallow 203.0.113.10:5060"]);
-    let lists = daemon.lists(None);
+    let lists = daemon.lists(None).unwrap();
     assert_eq!(lists.blocked.unwrap().len(), 1);
     assert!(lists.trusted.unwrap().is_empty());
     daemon.expire();
@@ -77,13 +77,13 @@ fn blocks_of_the_file_end_by_themselves() {
         + "[[block]]\naddress = \"192.0.2.128/28\"\n";
     let fake = Fake::default();
     let mut daemon = daemon(&fake, &blacklist);
-    assert_eq!(daemon.status().blocked.file, 2);
+    assert_eq!(daemon.status().unwrap().blocked.file, 2);
     daemon.expire();
     assert!(fake.take().is_empty());
     std::thread::sleep(std::time::Duration::from_millis(1600));
     daemon.expire();
     assert_eq!(fake.take(), ["apply 192.0.2.128/28"]);
-    assert_eq!(daemon.status().blocked.file, 1);
+    assert_eq!(daemon.status().unwrap().blocked.file, 1);
     daemon.expire();
     assert!(fake.take().is_empty());
 }

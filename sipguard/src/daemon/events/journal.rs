@@ -16,8 +16,8 @@ use super::told::Told;
 /// out what another has dropped.
 pub const KEPT_PER_RULE: usize = 200;
 
-/// Events that a follower may lie behind.
-const BEHIND: usize = 1024;
+/// Events that a follower may lie behind; then he loses the oldest.
+pub const BEHIND: usize = 1024;
 
 /// Which events somebody wants.
 #[derive(Clone, Copy, Debug, Default)]

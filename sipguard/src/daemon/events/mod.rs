@@ -8,7 +8,7 @@ mod told;
 
 pub(super) use self::{digest::Drops, pump::pump};
 pub use self::{
-    journal::{Journal, KEPT_PER_RULE, Recent, Wanted},
+    journal::{BEHIND, Journal, KEPT_PER_RULE, Recent, Wanted},
     told::Told,
 };
 

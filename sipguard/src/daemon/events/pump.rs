@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd},
+    os::fd::{AsFd as _, AsRawFd, RawFd},
     sync::Arc,
     time::Duration,
 };
@@ -25,15 +25,9 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// The reader as tokio waits for it.
 struct Ring(EventReader);
 
-impl AsFd for Ring {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
-    }
-}
-
 impl AsRawFd for Ring {
     fn as_raw_fd(&self) -> RawFd {
-        self.as_fd().as_raw_fd()
+        self.0.as_fd().as_raw_fd()
     }
 }
 
@@ -45,7 +39,9 @@ pub(in crate::daemon) async fn pump(reader: EventReader, shared: Shared) {
 }
 
 async fn run(reader: EventReader, shared: &Shared) -> io::Result<()> {
-    let mut ring = AsyncFd::with_interest(Ring(reader), Interest::READABLE)?;
+    // SAFETY: the ring buffer's one descriptor is open as long as the reader.
+    let ring = unsafe { AsyncFd::register_with_interest(Ring(reader), Interest::READABLE) };
+    let mut ring = ring?;
     let mut digest = Digest::default();
     let mut minute = interval_at(Instant::now() + MINUTE, MINUTE);
     minute.set_missed_tick_behavior(MissedTickBehavior::Delay);

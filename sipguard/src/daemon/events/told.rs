@@ -5,7 +5,7 @@ use std::{
     net::{IpAddr, Ipv6Addr},
 };
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::{SignedDuration, Timestamp, Unit};
 use nix::time::{ClockId, clock_gettime};
 use sipguard_common::{
     abi::{Address, EVENT_BYTES, Event, outcome},
@@ -97,7 +97,8 @@ fn ip(address: Address) -> IpAddr {
     IpAddr::V6(Ipv6Addr::from(address.octets())).to_canonical()
 }
 
-/// A time of CLOCK_MONOTONIC on the wall clock as it stands now.
+/// A time of CLOCK_MONOTONIC on the wall clock as it stands now, to the
+/// millisecond.
 fn wall_time(time_ns: u64) -> Timestamp {
     let wall = Timestamp::now();
     let ago = clock_gettime(ClockId::CLOCK_MONOTONIC).ok().and_then(|now| {
@@ -105,7 +106,8 @@ fn wall_time(time_ns: u64) -> Timestamp {
         i64::try_from(now_ns - i128::from(time_ns)).ok()
     });
     let then = ago.and_then(|ago| wall.checked_sub(SignedDuration::from_nanos(ago)).ok());
-    then.unwrap_or(wall)
+    let then = then.unwrap_or(wall);
+    then.round(Unit::Millisecond).unwrap_or(then)
 }
 
 /// Lines of a message are lines of the text, whatever ends them; what is no

@@ -10,7 +10,7 @@ use crate::policy::{
     Condition, Match, Signature, blocks, lint,
     modes::dropping,
     peers,
-    settings::{self, limits},
+    settings::{self, events, limits, rules, values},
     signatures,
 };
 
@@ -80,14 +80,14 @@ fn every_key_is_documented() {
         (&["policy"], settings::POLICY),
         (&["limits"], limits::LIMITS),
         (&["limits", "stranger"], limits::CLASSES),
-        (&["limits", "stranger", "register"], limits::LIMIT),
+        (&["limits", "stranger", "register"], values::LIMIT),
         (&["limits", "strangers"], limits::BUDGETS),
         (&["limits", "subnet"], limits::SUBNET),
         (&["limits", "ports"], limits::PORTS),
         (&["limits", "message"], limits::MESSAGE),
         (&["rules"], &modes),
-        (&["rules", "signature"], limits::RULE),
-        (&["events"], limits::EVENTS),
+        (&["rules", "signature"], rules::RULE),
+        (&["events"], events::EVENTS),
         (&["control"], settings::CONTROL),
     ] {
         for key in keys {

@@ -1,0 +1,121 @@
+//! Values that several sections of sipguard.toml have: limits, durations,
+//! lengths of prefixes.
+
+use std::ops::RangeInclusive;
+
+use toml::de::DeValue;
+
+use crate::{
+    policy::{
+        rate::{MAX_BURST, Rate, RateError, RateLimit},
+        reader::{Reader, Value},
+        source::Problems,
+    },
+    ttl::Ttl,
+};
+
+pub(in crate::policy) const LIMIT: &[&str] = &["rate", "burst"];
+
+/// The length of a prefix.
+pub(super) fn bits(
+    section: &Reader<'_, '_>,
+    key: &'static str,
+    range: RangeInclusive<u64>,
+    place: &mut u8,
+    problems: &mut Problems<'_>,
+) {
+    let bits = section.get(key).and_then(|value| value.number(range, problems));
+    if let Some(Ok(bits)) = bits.map(u8::try_from) {
+        *place = bits;
+    }
+}
+
+/// A number, or `None` for `"unlimited"`.
+pub(super) fn number_or_unlimited(
+    value: Value<'_, '_>,
+    range: RangeInclusive<u64>,
+    problems: &mut Problems<'_>,
+) -> Option<Option<u64>> {
+    match value.as_text() {
+        Some("unlimited") => Some(None),
+        Some(text) => {
+            problems.error(
+                value.span(),
+                format!("a limit cannot be `{text}`"),
+                format!("write \"unlimited\" or a number of {} to {}", range.start(), range.end()),
+            );
+            None
+        }
+        None => value.number(range, problems).map(Some),
+    }
+}
+
+/// How long something holds: at most a week, for the kernel program counts in
+/// nanoseconds, and who shall stay away longer belongs into blacklist.toml.
+pub(super) fn duration(value: Value<'_, '_>, problems: &mut Problems<'_>) -> Option<Ttl> {
+    let text = value.text(r#""10m""#, problems)?;
+    match text.parse::<Ttl>() {
+        Ok(ttl) if ttl <= Ttl::WEEK => Some(ttl),
+        Ok(_) => {
+            problems.error(value.span(), format!("`{text}` is longer than 7d"), "write 7d or less");
+            None
+        }
+        Err(error) => {
+            problems.error(value.span(), error, "write for example \"10m\" or \"1h30m\"");
+            None
+        }
+    }
+}
+
+/// A rate with its burst, or `"unlimited"`.
+pub(super) fn limit(value: Value<'_, '_>, problems: &mut Problems<'_>) -> Option<RateLimit> {
+    let example = r#"write { rate = "5/s", burst = 10 } or "unlimited""#;
+    let reader = match value.raw() {
+        DeValue::String(text) if text == "unlimited" => return Some(RateLimit::Unlimited),
+        DeValue::String(text) => {
+            let help = match text.parse::<Rate>() {
+                Ok(rate) => format!("write {{ rate = \"{rate}\" }}"),
+                Err(_) => example.to_owned(),
+            };
+            problems.error(value.span(), format!("a limit cannot be `{text}`"), help);
+            return None;
+        }
+        DeValue::Table(_) => value.table(LIMIT, problems)?,
+        _ => {
+            value.wrong_type("a table with rate and burst", example, problems);
+            return None;
+        }
+    };
+    let limit = rate_and_burst(&reader, problems);
+    reader.finish(problems);
+    limit
+}
+
+fn rate_and_burst(reader: &Reader<'_, '_>, problems: &mut Problems<'_>) -> Option<RateLimit> {
+    let burst_value = reader.get("burst");
+    let burst = burst_value.map(|value| value.number(1..=MAX_BURST, problems));
+    let value = reader.need("rate", r#""5/s""#, problems)?;
+    let text = value.text(r#""5/s""#, problems)?;
+    let refused = |span, error: RateError, problems: &mut Problems<'_>| {
+        problems.error(span, format!("`{text}`: {error}"), error.remedy());
+    };
+    let rate: Rate = match text.parse() {
+        Ok(rate) => rate,
+        Err(error) => {
+            refused(value.span(), error, problems);
+            return None;
+        }
+    };
+    let burst = match burst {
+        Some(burst) => burst?,
+        // What the rate allows in one period, all at once.
+        None => rate.packets().min(MAX_BURST),
+    };
+    match RateLimit::new(rate, burst) {
+        Ok(limit) => Some(limit),
+        Err(error) => {
+            refused(burst_value.unwrap_or(value).span(), error, problems);
+            None
+        }
+    }
+}
