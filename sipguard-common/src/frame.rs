@@ -15,6 +15,11 @@ pub trait Frame {
     fn load<const N: usize>(&self, offset: u32, into: &mut [u32; N]) -> Option<()>;
     /// Length of the frame in bytes.
     fn len(&self) -> u32;
+    /// The lower of `end` and the length of the frame, which may be cheaper to
+    /// tell than the length.
+    fn clip(&self, end: u32) -> u32 {
+        end.min(self.len())
+    }
     /// Whether the frame holds nothing at all.
     fn is_empty(&self) -> bool {
         self.len() == 0
@@ -268,7 +273,7 @@ fn transport<F: Frame + ?Sized>(
     if protocol != UDP && protocol != TCP {
         return None;
     }
-    let end = if end < frame.len() { end } else { frame.len() };
+    let end = frame.clip(end);
     packet.len = 0;
     packet.declared = 0;
     if !first {

@@ -10,7 +10,7 @@ use crate::{
     abi::Policy,
     automaton::{self, Field, Table},
     decide::Content,
-    frame::Packet,
+    frame::{Packet, TCP},
     message::{self, Start},
     method::Method,
     rule::Rule,
@@ -559,6 +559,21 @@ unsafe fn is_wanted(scratch: *const Scratch, field: u32) -> bool {
     unsafe { load!(scratch.fields) >> (field & 15) & 1 == 1 }
 }
 
+/// Whether the message starts with a start line, for all that can be told: over
+/// TCP what starts with no known method may be the rest of a message that was
+/// split, such as `INVITE` of `CSeq: 1 INVITE`, and the beginning of one, too.
+///
+/// # Safety
+/// `scratch` is valid and [`content`] known.
+#[inline(always)]
+unsafe fn has_start_line(scratch: *const Scratch) -> bool {
+    // SAFETY: as the caller promises.
+    unsafe {
+        load!(scratch.content) != Content::Letter.encode()
+            || (&raw const (*scratch).packet.protocol).read() != u32::from(TCP)
+    }
+}
+
 /// Puts the line scan on the start line, for the fields of `table`.
 ///
 /// # Safety
@@ -572,7 +587,7 @@ pub unsafe fn scan_begin(scratch: *mut Scratch, table: *const Table) {
         store!(scratch.line = start);
         store!(scratch.fields = (*table).fields);
         for field in [Field::StartLine as u32, Field::RequestUri as u32] {
-            if is_wanted(scratch, field) {
+            if is_wanted(scratch, field) && has_start_line(scratch) {
                 note(scratch, field, start, 1);
             }
         }

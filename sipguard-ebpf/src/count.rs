@@ -12,8 +12,8 @@ use sipguard_common::{
 
 use crate::maps;
 
-/// The slot of an interface. The first ones are found first, so that a host
-/// with one interface pays for one comparison.
+/// The slot of an interface. They are taken in turn: a host with one interface
+/// pays for one comparison, and the first unused one ends the search.
 #[inline(always)]
 fn slot(ifindex: u32) -> u32 {
     let Some(interfaces) = maps::INTERFACES.get(0) else {
@@ -22,8 +22,12 @@ fn slot(ifindex: u32) -> u32 {
     let mut slot = 1;
     while slot < INTERFACE_SLOTS {
         // SAFETY: below the number of slots.
-        if unsafe { *interfaces.ifindex.get_unchecked(slot) } == ifindex {
+        let taken = unsafe { *interfaces.ifindex.get_unchecked(slot) };
+        if taken == ifindex {
             return slot as u32;
+        }
+        if taken == 0 {
+            return 0;
         }
         slot += 1;
     }
@@ -55,6 +59,24 @@ extern "C" fn count_frame(ifindex: u32, bytes: u32, judged: u32) -> u32 {
         }
     }
     0
+}
+
+/// Counts one frame of `bytes` bytes under a rule that is not about a request,
+/// where none would have dropped it: without the scratch memory, and without a
+/// call.
+#[inline(always)]
+pub(crate) fn count_plain(ifindex: u32, bytes: u32, rule: Rule) {
+    let Some(counters) = maps::COUNTERS.get_ptr_mut(slot(ifindex)) else { return };
+    if maps::is_test() {
+        let judged = Judged { rule: rule.number(), ..Judged::default() };
+        let _ = maps::JUDGED.set(0, judged, 0);
+    }
+    // SAFETY: this CPU's own values, and a rule has a slot.
+    unsafe {
+        let count = (&raw mut (*counters).rules).cast::<Count>().add(rule as usize);
+        (*count).packets += 1;
+        (*count).bytes += u64::from(bytes);
+    }
 }
 
 /// As the subprogram says.

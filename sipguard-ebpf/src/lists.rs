@@ -108,17 +108,24 @@ fn is_blocked(sizes: &ListSizes, source: Address) -> bool {
         || (sizes.blocked_prefix != 0 && prefix(&maps::BLOCKED_PREFIX, &any).is_some())
 }
 
+/// Whether the bits that a word of the index leads to block a source; `None`
+/// where they have just become those of another network.
+#[inline(always)]
+fn is_in_bits(word: u32, source: Address) -> Option<bool> {
+    maps::BLOCKED_BITS.get(networks::place(word))?.has(source)
+}
+
 /// What the index of the lists says about a source.
 #[inline(always)]
-fn index(source: Address) -> u8 {
+fn index(source: Address) -> u32 {
     let slot = networks::slot(source);
     let Some(chunk) = maps::NETWORKS.get_ptr(slot / networks::CHUNK as u32) else {
         // Never so; and if it were, the lists are the truth.
-        return networks::byte(networks::LOOK, networks::LOOK);
+        return networks::word(networks::byte(networks::LOOK, networks::LOOK), 0);
     };
     let at = opaque(u64::from(slot)) as usize & (networks::CHUNK - 1);
     // SAFETY: a masked number lies within the value.
-    unsafe { chunk.cast::<u8>().add(at).read() }
+    unsafe { chunk.cast::<u32>().add(at).read_volatile() }
 }
 
 #[inline(always)]
@@ -147,8 +154,8 @@ extern "C" fn listed(policy: *const Policy) -> u32 {
     let scratch = unsafe { &mut *scratch };
     let source = scratch.packet.source;
     if sizes.entries != 0 {
-        let index = index(source);
-        let trust = networks::trusted(index);
+        let word = index(source);
+        let trust = networks::trusted(word as u8);
         if trust == networks::WHOLE {
             scratch.class = u32::from(cps::NONE);
             return Listed::Trusted as u32;
@@ -160,8 +167,13 @@ extern "C" fn listed(policy: *const Policy) -> u32 {
             scratch.peer = entry.peer;
             return Listed::Trusted as u32;
         }
-        let blocks = networks::blocked(index);
-        if blocks == networks::WHOLE || (blocks != networks::NONE && is_blocked(sizes, source)) {
+        let is_blocked = match networks::blocked(word as u8) {
+            networks::NONE => false,
+            networks::WHOLE => true,
+            networks::BITS if let Some(blocked) = is_in_bits(word, source) => blocked,
+            _ => is_blocked(sizes, source),
+        };
+        if is_blocked {
             return Listed::Blocked as u32;
         }
     }

@@ -35,7 +35,7 @@ pub(crate) fn sipguard_ingress(context: XdpContext) -> u32 {
     let frame = Ingress::new(&context);
     let ifindex = context.ingress_ifindex() as u32;
     judge(&frame, ifindex).unwrap_or_else(|| {
-        count::count(ifindex, frame.len(), Judgement::of(Rule::NotSip));
+        count::count_plain(ifindex, frame.len(), Rule::NotSip);
         xdp_action::XDP_PASS
     })
 }
@@ -44,8 +44,6 @@ pub(crate) fn sipguard_ingress(context: XdpContext) -> u32 {
 #[inline(always)]
 fn judge(frame: &Ingress<'_>, ifindex: u32) -> Option<u32> {
     let scratch = maps::SCRATCH.get_ptr_mut(0)?;
-    // SAFETY: this CPU's own memory.
-    unsafe { scan::new_packet(scratch) };
     // SAFETY: this CPU's own memory, and nothing else points into it here.
     let packet = unsafe { &mut (*scratch).packet };
     let transport = parse(frame, packet)?;
@@ -60,6 +58,8 @@ fn judge(frame: &Ingress<'_>, ifindex: u32) -> Option<u32> {
     if policy.protected != 0 && !lists::is_protected(packet.destination, policy.protected) {
         return None;
     }
+    // SAFETY: this CPU's own memory.
+    unsafe { scan::new_packet(scratch) };
     let judgement = decide(&mut Kernel { frame, policy, scratch }, transport);
     Some(conclude(frame, ifindex, policy, scratch, judgement))
 }
@@ -90,7 +90,11 @@ fn conclude(
 ) -> u32 {
     // SAFETY: this CPU's own memory.
     let (signature, would) = unsafe { scan::found(scratch) };
-    count::count(ifindex, frame.len(), judgement);
+    if judgement == Judgement::of(Rule::Blocked) && would == 0 {
+        count::count_plain(ifindex, frame.len(), Rule::Blocked);
+    } else {
+        count::count(ifindex, frame.len(), judgement);
+    }
     let is_drop = judgement.is_drop();
     if !is_drop && would == 0 {
         return xdp_action::XDP_PASS;

@@ -61,6 +61,10 @@ pub(crate) static LIST_SIZES: Array<ListSizes, 1> = Array::new();
 #[btf_map]
 pub(crate) static NETWORKS: Array<networks::Chunk, { networks::CHUNKS }> = Array::new();
 
+/// Which addresses are blocked in the IPv4 /24s of which the index says so.
+#[btf_map]
+pub(crate) static BLOCKED_BITS: Array<networks::Bits, { networks::PLACES as usize }> = Array::new();
+
 #[btf_map]
 pub(crate) static TRUSTED: HashMap<ListKey, ListEntry, MAX_TRUSTED, NO_PREALLOC> = HashMap::new();
 

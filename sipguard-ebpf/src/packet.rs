@@ -1,5 +1,7 @@
 //! The only access to packet bytes.
 
+use core::cell::Cell;
+
 use aya_ebpf::{
     EbpfContext as _,
     helpers::generated::{bpf_xdp_get_buff_len, bpf_xdp_load_bytes, bpf_xdp_store_bytes},
@@ -21,15 +23,15 @@ const TCP_RST: u32 = 0x04;
 /// in a fragment of the frame, through the helper.
 pub(crate) struct Ingress<'a> {
     context: &'a XdpContext,
-    len: u32,
+    /// Bytes in the linear part, where that is known to hold all that matters:
+    /// the call for the true length is dear. 0 where it is not.
+    linear: Cell<u32>,
 }
 
 impl<'a> Ingress<'a> {
     #[inline(always)]
     pub(crate) fn new(context: &'a XdpContext) -> Self {
-        // SAFETY: the context is the program's own. Linux 5.18.
-        let len = unsafe { bpf_xdp_get_buff_len(context.as_ptr().cast()) };
-        Self { context, len: len as u32 }
+        Self { context, linear: Cell::new(0) }
     }
 
     /// For the log macros.
@@ -192,6 +194,23 @@ impl Frame for Ingress<'_> {
 
     #[inline(always)]
     fn len(&self) -> u32 {
-        self.len
+        let linear = self.linear.get();
+        if linear != 0 {
+            return linear;
+        }
+        // SAFETY: the context is the program's own. Linux 5.18.
+        unsafe { bpf_xdp_get_buff_len(self.context.as_ptr().cast()) as u32 }
+    }
+
+    /// A frame whose packet ends in the linear part has no other part.
+    #[inline(always)]
+    fn clip(&self, end: u32) -> u32 {
+        let linear = opaque((self.context.data_end() - self.context.data()) as u64) as u32;
+        if end <= linear {
+            self.linear.set(linear);
+            return end;
+        }
+        let len = self.len();
+        if end < len { end } else { len }
     }
 }

@@ -115,7 +115,7 @@ fn native_is_not_replaced_by_generic_where_it_was_asked_for() -> Result<()> {
 
 /// D15: a tool of today removes what it has not attached.
 #[test]
-fn another_xdp_program_is_left_alone_and_named() -> Result<()> {
+fn d15_another_xdp_program_is_left_alone_and_named() -> Result<()> {
     if !can_run(TOOLS) {
         return Ok(());
     }

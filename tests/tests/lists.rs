@@ -1,13 +1,17 @@
 //! The lists and the policy in the kernel: what holds, what ends, and that a
 //! change never leaves a packet between two policies.
 
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, ops::RangeInclusive, time::Duration};
 
 use sipguard::{
     kernel::TestKernel,
     policy::{CpsClass, Peer, Plan, Target},
 };
-use sipguard_common::{abi::Ban, rule::Rule};
+use sipguard_common::{
+    abi::{Address, Ban},
+    networks::{self, BITS, LOOK, NONE, WHOLE},
+    rule::Rule,
+};
 use tests::{
     kernel::load_or_skip,
     packet::Packet,
@@ -201,6 +205,54 @@ fn f01_f02_entries_within_entries() {
     for source in ["10.1.2.3:5060", "100.64.7.0:5060", "198.18.3.1:5060", "[2001:db8::1]:5060"] {
         assert_eq!(rule(&mut kernel, source), Rule::Options, "{source}, no lists any more");
     }
+}
+
+/// F02: of a /24 that is blocked in parts, exactly those, whatever becomes of
+/// the others; an entry with an end sends the packet to the list itself, and its
+/// end brings the bits back.
+#[test]
+fn f02_parts_of_a_network() {
+    let Some(mut kernel) = load_or_skip() else { return };
+    let is_blocked = |kernel: &mut TestKernel, octet: u8| {
+        rule(kernel, &format!("198.51.100.{octet}:5060")) == Rule::Blocked
+    };
+    let assert_parts = |kernel: &mut TestKernel, state: u8, blocked: &[RangeInclusive<u8>]| {
+        let address = Address::v4([198, 51, 100, 0]);
+        let byte = kernel.index_of(address).expect("an index");
+        assert_eq!(networks::blocked(byte), state, "{blocked:?}");
+        for octet in 0..=255 {
+            let expected = blocked.iter().any(|part| part.contains(&octet));
+            assert_eq!(is_blocked(kernel, octet), expected, ".{octet} of {blocked:?}");
+        }
+    };
+    let net = |text: &str| text.parse().expect("a net");
+    let day = ["198.51.100.0", "198.51.100.62/31", "198.51.100.64/28", "198.51.100.255"];
+    kernel.set_clock(S).expect("a clock");
+    kernel.apply(&plan(&[], &day)).expect("a policy");
+    assert_parts(&mut kernel, BITS, &[0..=0, 62..=79, 255..=255]);
+    kernel.kernel().block(net("198.51.100.128/25"), None).expect("a block");
+    assert_parts(&mut kernel, BITS, &[0..=0, 62..=79, 128..=255]);
+    kernel.kernel().block(net("198.51.100.7/32"), HOUR).expect("a block");
+    assert_parts(&mut kernel, LOOK, &[0..=0, 7..=7, 62..=79, 128..=255]);
+    kernel.apply(&plan(&[], &["198.51.100.32/27"])).expect("a policy");
+    assert_parts(&mut kernel, LOOK, &[7..=7, 32..=63, 128..=255]);
+    kernel.kernel().unblock(net("198.51.100.7/32")).expect("no block");
+    assert_parts(&mut kernel, BITS, &[32..=63, 128..=255]);
+    kernel.kernel().block(net("198.51.0.0/16"), None).expect("a block");
+    assert_parts(&mut kernel, WHOLE, &[0..=255]);
+    kernel.kernel().unblock(net("198.51.0.0/16")).expect("no block");
+    assert_parts(&mut kernel, BITS, &[32..=63, 128..=255]);
+    // Trust wins over the bits, too.
+    kernel.kernel().allow(target("198.51.100.40"), None).expect("an allowance");
+    assert_parts(&mut kernel, BITS, &[32..=39, 41..=63, 128..=255]);
+    // Another network in the place that is free, and the first one again.
+    kernel.kernel().unblock(net("198.51.100.128/25")).expect("no block");
+    kernel.apply(&plan(&[], &["203.0.113.9"])).expect("a policy");
+    assert_parts(&mut kernel, NONE, &[]);
+    kernel.apply(&plan(&[], &["203.0.113.9", "198.51.100.9"])).expect("a policy");
+    assert_parts(&mut kernel, BITS, &[9..=9]);
+    assert_eq!(rule(&mut kernel, "203.0.113.9:5060"), Rule::Blocked);
+    assert_eq!(rule(&mut kernel, "203.0.113.10:5060"), Rule::Options);
 }
 
 /// A ban holds until its last nanosecond, for the source as the policy cuts

@@ -52,8 +52,8 @@ impl List {
         self.all().filter(|(_, ends)| ends.is_some()).count()
     }
 
-    /// What the index must say of an IPv4 /24.
-    fn index(&self, of: Ipv4Net, classed: impl Fn(&Target) -> bool) -> u8 {
+    /// What the index must say of an IPv4 /24, where `bits` are to be had.
+    fn index(&self, of: Ipv4Net, classed: impl Fn(&Target) -> bool, bits: bool) -> u8 {
         let touching = || {
             self.all().filter(|(target, _)| match target.net {
                 IpNet::V4(net) => net.contains(&of) || of.contains(&net),
@@ -68,6 +68,8 @@ impl List {
             networks::NONE
         } else if touching().any(covers) && !touching().any(|(target, _)| classed(target)) {
             networks::WHOLE
+        } else if bits && touching().all(|(_, ends)| ends.is_none()) {
+            networks::BITS
         } else {
             networks::LOOK
         }
@@ -260,6 +262,7 @@ fn the_kernels_lists_equal_a_list_of_entries() {
         hour: 0,
     };
     kernel.apply(&world.plan()).expect("a policy");
+    let mut states = HashMap::<u8, u64>::new();
     let (mut seen, mut buckets) = (HashMap::<Rule, u64>::new(), HashMap::<String, u32>::new());
     for step in 0..STEPS {
         world.step(&mut kernel);
@@ -284,8 +287,10 @@ fn the_kernels_lists_equal_a_list_of_entries() {
             if let IpAddr::V4(address) = source.ip() {
                 let byte = kernel.index_of(Address::v4(address.octets())).expect("an index");
                 let net = Ipv4Net::new(address, 24).expect("a net").trunc();
-                let trust = world.trusted.index(net, |target| world.classes.contains_key(target));
-                let blocks = world.blocked.index(net, |_| false);
+                let trust =
+                    world.trusted.index(net, |target| world.classes.contains_key(target), false);
+                let blocks = world.blocked.index(net, |_| false, true);
+                *states.entry(blocks).or_default() += 1;
                 let of_byte = (networks::trusted(byte), networks::blocked(byte));
                 assert_eq!(of_byte, (trust, blocks), "step {step}, index of {net}");
             }
@@ -297,6 +302,9 @@ fn the_kernels_lists_equal_a_list_of_entries() {
     }
     for rule in [Rule::Trusted, Rule::Blocked, Rule::Options] {
         assert!(seen.get(&rule).is_some_and(|count| *count > 1_000), "{seen:?}");
+    }
+    for state in [networks::NONE, networks::WHOLE, networks::LOOK, networks::BITS] {
+        assert!(states.get(&state).is_some_and(|count| *count > 1_000), "{states:?}");
     }
 }
 

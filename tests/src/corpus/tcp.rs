@@ -197,6 +197,9 @@ fn pieces() -> Vec<Case> {
             .setup(Setup::Exhausted(Class::Other)),
         piece("tcp_last_bytes_of_a_message", message.len() - 4, message.len(), Rule::Keepalive)
             .setup(Setup::Exhausted(Class::Keepalive)),
+        segment("tcp_rest_that_starts_with_a_method", Rule::Unparsed, b"INVITE\r\nTo: <sip:x>\r\n"),
+        segment("tcp_rest_that_is_a_method", Rule::Unparsed, b"REGISTER\r\n\r\n"),
+        segment("tcp_first_word_of_a_message", Rule::Unparsed, b"OPTIONS"),
         hit("tcp_scanner_split_before_its_agent", None, &scan[agent - 20..]),
         segment("tcp_scanner_split_in_its_agent", Rule::Unparsed, &scan[agent + 4..]),
     ]

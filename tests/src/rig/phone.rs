@@ -65,6 +65,33 @@ impl Phone<'_> {
         }
     }
 
+    /// Registers `phones` phones behind this address at once, each from a port
+    /// of its own.
+    ///
+    /// # Errors
+    /// Where SIPp is missing, or one of them does not succeed.
+    pub fn office_registers(&self, phones: u32, lab: &Lab) -> Result<()> {
+        let phones = phones.to_string();
+        let sipp = process::run(
+            lab.outside()
+                .command(Tool::Sipp.path()?)?
+                .arg("-sf")
+                .arg(fixture("register.xml"))
+                .args(["-i", &self.address.to_string(), "-t", "un", "-max_socket", "1000"])
+                .args(["-key", "agent", self.user_agent, "-key", "user", "alice"])
+                .args(["-m", &phones, "-l", &phones, "-r", &phones, "-rp", "100"])
+                .args(["-timeout", TRIES, "-timeout_error", "-nostdin"])
+                .arg(sip(SERVER).to_string())
+                .env("TERM", "dumb")
+                .current_dir(lab.folder()),
+            LIMIT,
+        )?;
+        match sipp.code() {
+            Some(0) => Ok(()),
+            _ => bail!("not all of {phones} phones have registered:\n{sipp}"),
+        }
+    }
+
     fn sipp(&self, action: Action, times: u32, tries: &str, lab: &Lab) -> Result<Finished> {
         let scenario = match action {
             Action::Register => "register.xml",

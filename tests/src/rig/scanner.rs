@@ -16,6 +16,69 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// What svmap ends with where it has found nothing.
 const SVMAP_FOUND_NOTHING: i32 = 30;
 
+/// Runs a tool of sipvicious under another name.
+const LAUNCHER: &str = "sipvicious_renamed.py";
+
+/// The extensions or passwords that are guessed.
+const GUESSES: &str = "100-140";
+
+/// A tool that sends many requests from a stranger's address, whatever comes
+/// back.
+#[derive(Clone, Copy, Debug)]
+pub enum Attack<'a> {
+    /// svwar with this method: looks for extensions.
+    Svwar(&'a str),
+    /// The same with REGISTER, calling itself something else.
+    SvwarRenamed(&'a str),
+    /// svcrack: guesses passwords.
+    Svcrack,
+    /// The same, calling itself something else.
+    SvcrackRenamed(&'a str),
+    /// sipsak's flood of this many OPTIONS.
+    SipsakFlood(u32),
+}
+
+impl Attack<'_> {
+    /// Attacks [`SERVER`] for some seconds; gives how the tool ended.
+    ///
+    /// # Errors
+    /// Where the tool is missing or does not end.
+    pub fn run(self, lab: &Lab) -> Result<Finished> {
+        let svwar = |method| ["--force", "-e", GUESSES, "-m", method, "--maximumtime=5"];
+        let svcrack = ["-u", "100", "-r", GUESSES, "--maximumtime=5"];
+        match self {
+            Self::Svwar(method) => sipvicious(lab, "svwar", None, &svwar(method)),
+            Self::SvwarRenamed(name) => sipvicious(lab, "svwar", Some(name), &svwar("REGISTER")),
+            Self::Svcrack => sipvicious(lab, "svcrack", None, &svcrack),
+            Self::SvcrackRenamed(name) => sipvicious(lab, "svcrack", Some(name), &svcrack),
+            Self::SipsakFlood(count) => process::run(
+                lab.outside()
+                    .command(Tool::Sipsak.path()?)?
+                    .args(["-F", "-e", &count.to_string(), "-s", &format!("sip:nobody@{SERVER}")])
+                    .current_dir(lab.folder()),
+                LIMIT,
+            ),
+        }
+    }
+}
+
+/// Runs a tool of sipvicious, under a name of its own or another one.
+fn sipvicious(
+    lab: &Lab,
+    tool: &str,
+    user_agent: Option<&str>,
+    arguments: &[&str],
+) -> Result<Finished> {
+    let mut command = lab.outside().command(Tool::Sipvicious.path()?)?;
+    match user_agent {
+        Some(user_agent) => command.arg(fixture(LAUNCHER)).args([tool, user_agent]),
+        None => command.args(["-m", &format!("sipvicious.{tool}")]),
+    };
+    command.args(arguments).arg(SERVER.to_string());
+    // They keep notes there.
+    process::run(command.env("HOME", lab.folder()).current_dir(lab.folder()), LIMIT)
+}
+
 /// A tool and how it is used, from a stranger's address.
 #[derive(Clone, Copy, Debug)]
 pub enum Scan<'a> {
@@ -41,8 +104,8 @@ impl Scan<'_> {
                 svmap(lab, &["-m", "sipvicious.svmap"], &["--method", method])
             }
             Self::SvmapRenamed(user_agent) => {
-                let launcher = fixture("svmap_renamed.py");
-                svmap(lab, &[&launcher.to_string_lossy(), user_agent], &[])
+                let launcher = fixture(LAUNCHER);
+                svmap(lab, &[&launcher.to_string_lossy(), "svmap", user_agent], &[])
             }
             Self::Sipsak => sipsak(lab),
         }

@@ -1,16 +1,18 @@
-//! The index of the lists: `sipguard_common::networks`. Each byte is a function
-//! of the entries that touch its network; none is remembered here.
+//! The index of the lists: `sipguard_common::networks`. What a word says of the
+//! lists is a function of the entries that touch its network, and none is
+//! remembered here.
 
-use std::net::Ipv4Addr;
+use std::{collections::HashMap, net::Ipv4Addr};
 
 use aya::Ebpf;
 use ipnet::{IpNet, Ipv4Net};
 use sipguard_common::{
     abi::Address,
-    networks::{self, CHUNK, CHUNKS_V4, Chunk, LOOK, NONE, WHOLE},
+    networks::{self, BITS, Bits, CHUNK, CHUNKS_V4, Chunk, LOOK, NONE, WHOLE},
 };
 
 use super::{
+    bits::BlockedBits,
     book::{Book, Sketch},
     planned::Planned,
     span::Span,
@@ -22,26 +24,28 @@ use crate::{
 
 pub(super) struct Index {
     map: ArrayMap<Chunk>,
+    bits: BlockedBits,
 }
 
 impl Index {
     pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self, KernelError> {
-        Ok(Self { map: typed(ebpf, "NETWORKS")? })
+        Ok(Self { map: typed(ebpf, "NETWORKS")?, bits: BlockedBits::take(ebpf)? })
     }
 
-    /// The byte that speaks for an address.
+    /// What it says of both lists about an address.
     pub(super) fn get(&self, address: Address) -> Result<u8, KernelError> {
         let slot = networks::slot(address) as usize;
-        let chunk = self
-            .map
-            .get(&((slot / CHUNK) as u32), 0)
-            .map_err(KernelError::map("reading the index of the lists"))?;
-        Ok(chunk.0[slot % CHUNK])
+        Ok(self.read((slot / CHUNK) as u32)?.0[slot % CHUNK] as u8)
     }
 
-    /// Brings the bytes of a span to what the books say. One program writes,
-    /// and a packet reads one byte: it meets the old state of its network or
-    /// the new one.
+    fn read(&self, chunk: u32) -> Result<Chunk, KernelError> {
+        self.map.get(&chunk, 0).map_err(KernelError::map("reading the index of the lists"))
+    }
+
+    /// Brings the words of a span to what the books say. One program writes, and
+    /// a packet reads the byte of a word once: it meets the old state of its
+    /// network or the new one. New bits are in their place before a word leads
+    /// there, old ones leave it when none does any more.
     pub(super) fn write(
         &mut self,
         span: &Span,
@@ -49,29 +53,98 @@ impl Index {
         blocked: &Book<impl Planned>,
     ) -> Result<(), KernelError> {
         let number = span.chunk as u32;
-        let mut chunk = if span.is_whole() {
-            Chunk::NONE
-        } else {
-            self.map.get(&number, 0).map_err(KernelError::map("reading the index of the lists"))?
-        };
-        let (of_trust, of_blocks) = (states(trusted, span), states(blocked, span));
+        let before = self.read(number)?;
+        let (of_trust, of_blocks) = (States::of(trusted, span), States::of(blocked, span));
+        let mut chunk = before;
+        let mut left = Vec::new();
         for at in span.first..=span.last {
-            chunk.0[at] = networks::byte(of_trust[at], of_blocks[at]);
+            let old = bits_of(before.0[at]);
+            let new = match (of_blocks.bytes[at], old) {
+                (BITS, Some(place)) => {
+                    self.bits.change(place, of_blocks.bits(at))?;
+                    old
+                }
+                (BITS, None) => self.bits.put(of_blocks.bits(at))?,
+                _ => None,
+            };
+            left.extend(old.filter(|_| new.is_none()));
+            let of_blocks = match of_blocks.bytes[at] {
+                BITS if new.is_none() => LOOK,
+                other => other,
+            };
+            // Trusted entries have a port, a class, and no bits.
+            let of_trust = if of_trust.bytes[at] == BITS { LOOK } else { of_trust.bytes[at] };
+            chunk.0[at] = networks::word(networks::byte(of_trust, of_blocks), new.unwrap_or(0));
         }
-        self.map.set(number, chunk, 0).map_err(KernelError::map("writing the index of the lists"))
+        self.map
+            .set(number, chunk, 0)
+            .map_err(KernelError::map("writing the index of the lists"))?;
+        left.into_iter().try_for_each(|place| self.bits.give_back(place))
     }
 }
 
-/// What one list says about each byte of a span; elsewhere undefined.
-fn states(book: &Book<impl Planned>, span: &Span) -> [u8; CHUNK] {
-    let Some(v6) = span.chunk.checked_sub(CHUNKS_V4) else { return states_v4(book, span) };
-    let mut states = [NONE; CHUNK];
-    for (state, class) in states[span.first..=span.last].iter_mut().zip(v6 * CHUNK + span.first..) {
-        if book.tally().touches_v6(class as u32) {
-            *state = LOOK;
-        }
+/// The place of the bits that a word leads to.
+fn bits_of(word: u32) -> Option<u32> {
+    (networks::blocked(word as u8) == BITS).then(|| networks::place(word))
+}
+
+/// What one list says about each word of a span; elsewhere undefined.
+struct States {
+    bytes: [u8; CHUNK],
+    /// For IPv4, which addresses its entries of parts of /24s name, whatever
+    /// else they say.
+    parts: HashMap<usize, Bits>,
+}
+
+impl States {
+    /// What the entries of parts of a /24 name; only for one that has some.
+    fn bits(&self, at: usize) -> Bits {
+        self.parts.get(&at).copied().unwrap_or(Bits::NOBODY)
     }
-    states
+
+    fn of(book: &Book<impl Planned>, span: &Span) -> Self {
+        let Some(v6) = span.chunk.checked_sub(CHUNKS_V4) else { return Self::v4(book, span) };
+        let mut bytes = [NONE; CHUNK];
+        let classes = v6 * CHUNK + span.first..;
+        for (byte, class) in bytes[span.first..=span.last].iter_mut().zip(classes) {
+            if book.tally().touches_v6(class as u32) {
+                *byte = LOOK;
+            }
+        }
+        Self { bytes, parts: HashMap::new() }
+    }
+
+    fn v4(book: &Book<impl Planned>, span: &Span) -> Self {
+        let mut marks = [0; CHUNK];
+        let mut parts = HashMap::<usize, Bits>::new();
+        touching(book, span, |net, entry| {
+            let mut mark = TOUCHED;
+            if entry.classed {
+                mark |= CLASSED;
+            }
+            if entry.ends || entry.target.port.is_some() {
+                mark |= VARIES;
+            } else if net.prefix_len() <= BYTE_BITS && !entry.classed {
+                mark |= COVERED;
+            }
+            for at in span.common(net) {
+                marks[at] |= mark;
+                if net.prefix_len() > BYTE_BITS {
+                    let [.., first] = net.network().octets();
+                    let [.., last] = net.broadcast().octets();
+                    let slot = (span.chunk * CHUNK + at) as u32;
+                    parts.entry(at).or_insert(Bits::of(slot)).block(first..=last);
+                }
+            }
+        });
+        let bytes = marks.map(|mark| match mark {
+            0 => NONE,
+            mark if mark & COVERED != 0 && mark & CLASSED == 0 => WHOLE,
+            TOUCHED => BITS,
+            _ => LOOK,
+        });
+        Self { bytes, parts }
+    }
 }
 
 /// Some entry touches the network.
@@ -80,29 +153,11 @@ const TOUCHED: u8 = 1;
 const COVERED: u8 = 2;
 /// One makes a difference between those that it names and others.
 const CLASSED: u8 = 4;
+/// One holds at some times or from some ports only.
+const VARIES: u8 = 8;
 
-/// Longest prefix that covers a whole byte of the index.
+/// Longest prefix that covers a whole word of the index.
 const BYTE_BITS: u8 = 24;
-
-fn states_v4(book: &Book<impl Planned>, span: &Span) -> [u8; CHUNK] {
-    let mut marks = [0; CHUNK];
-    touching(book, span, |net, entry| {
-        let mut mark = TOUCHED;
-        if entry.classed {
-            mark |= CLASSED;
-        } else if !entry.ends && entry.target.port.is_none() && net.prefix_len() <= BYTE_BITS {
-            mark |= COVERED;
-        }
-        for of_byte in &mut marks[span.common(net)] {
-            *of_byte |= mark;
-        }
-    });
-    marks.map(|mark| match mark {
-        0 => NONE,
-        mark if mark & COVERED != 0 && mark & CLASSED == 0 => WHOLE,
-        _ => LOOK,
-    })
-}
 
 /// Every entry that touches the networks of a span.
 fn touching(book: &Book<impl Planned>, span: &Span, mut each: impl FnMut(Ipv4Net, Sketch)) {

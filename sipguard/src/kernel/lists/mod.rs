@@ -3,6 +3,7 @@
 //! An entry may stand in the plan, be the operator's, or both; the kernel holds
 //! the union, for as long as the longer of the two holds.
 
+mod bits;
 mod book;
 mod index;
 mod key;

@@ -21,10 +21,6 @@ impl Span {
         Self { chunk, first: 0, last: CHUNK - 1 }
     }
 
-    pub(super) fn is_whole(&self) -> bool {
-        *self == Self::whole(self.chunk)
-    }
-
     /// The bytes of this span that an IPv4 network touches.
     pub(super) fn common(&self, net: Ipv4Net) -> std::ops::Range<usize> {
         let start = self.chunk * CHUNK;
