@@ -46,10 +46,10 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE")]
     message: Option<PathBuf>,
     /// Who sends the message [default: 198.51.100.1:5060, a stranger]
-    #[arg(long, value_name = "ADDR[:PORT]", value_parser = source, requires = "message")]
+    #[arg(long, value_name = "ADDR[:PORT]", value_parser = source, conflicts_with_all = ["source", "packet"])]
     from: Option<Target>,
     /// The message comes over TCP
-    #[arg(long, requires = "message")]
+    #[arg(long, conflicts_with_all = ["source", "packet"])]
     tcp: bool,
     /// The configuration directory [default: /etc/sipguard if it exists, else
     /// ./config]
