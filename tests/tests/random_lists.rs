@@ -108,7 +108,10 @@ impl World {
         let net = match self.address() {
             IpAddr::V4(address) => {
                 let any = self.random.below(33) as u8;
-                let bits = *self.random.pick(&[8, 11, 12, 13, 20, 22, 23, 24, 25, 31, 32, any]);
+                let wide = *self.random.pick(&[8, 11, 12, 13, 20, 22, 23, 24, any]);
+                let narrow = *self.random.pick(&[25, 26, 28, 30, 31, 32]);
+                // Where a wide one holds, narrow ones do not show.
+                let bits = if self.random.once_in(3) { wide } else { narrow };
                 Ipv4Net::new(address, bits).map(IpNet::V4)
             }
             IpAddr::V6(address) => {
@@ -304,7 +307,7 @@ fn the_kernels_lists_equal_a_list_of_entries() {
         assert!(seen.get(&rule).is_some_and(|count| *count > 1_000), "{seen:?}");
     }
     for state in [networks::NONE, networks::WHOLE, networks::LOOK, networks::BITS] {
-        assert!(states.get(&state).is_some_and(|count| *count > 1_000), "{states:?}");
+        assert!(states.get(&state).is_some_and(|count| *count > 500), "{states:?}");
     }
 }
 
