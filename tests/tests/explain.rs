@@ -108,7 +108,7 @@ fn twins(plan: &Plan, frame: &[u8]) -> Outcome {
 }
 
 #[test]
-fn f37_explain_decides_as_the_host_twin_does() {
+fn explain_decides_as_the_host_twin_does() {
     let mut expected = 0;
     for (files, cases) in by_policy() {
         for case in &cases {
@@ -139,7 +139,7 @@ fn forget(kernel: &mut TestKernel, case: &Case, plan: &Plan) {
 }
 
 #[test]
-fn f37_explain_decides_as_the_kernel_program_does() {
+fn explain_decides_as_the_kernel_program_does() {
     let Some(mut kernel) = load_or_skip() else { return };
     kernel.set_clock(NOW_NS).expect("a clock");
     for (files, cases) in by_policy() {
@@ -171,7 +171,7 @@ fn said(explanation: &Explanation, subject: &str) -> String {
 const AGENT: &str = "Telephone/1.6";
 
 #[test]
-fn f37_every_step_names_the_line_that_decides() {
+fn every_step_names_the_line_that_decides() {
     let files = Files::with_settings(
         "[policy]\nposture = \"guarded\"\noptions = \"drop\"\n\n\
          [limits.stranger]\nregister = { rate = \"1/s\", burst = 9 }\n",
@@ -208,7 +208,7 @@ fn f37_every_step_names_the_line_that_decides() {
 }
 
 #[test]
-fn f37_modes_and_postures_are_part_of_the_answer() {
+fn modes_and_postures_are_part_of_the_answer() {
     let files = Files::with_settings(
         "[rules]\noptions = { mode = \"observe\" }\nsignature = { mode = \"off\" }\n",
     );
@@ -240,7 +240,7 @@ fn f37_modes_and_postures_are_part_of_the_answer() {
 
 /// What was entered by hand counts with what the files say.
 #[test]
-fn f37_entries_made_at_run_time_are_part_of_the_answer() {
+fn entries_made_at_run_time_are_part_of_the_answer() {
     let mut files = Files::of(Setup::Base);
     let entered = |target: &str| Entered {
         target: target.parse().expect("a target"),
@@ -282,7 +282,7 @@ fn f37_entries_made_at_run_time_are_part_of_the_answer() {
 }
 
 #[test]
-fn f37_places_are_written_as_people_read_them() {
+fn places_are_written_as_people_read_them() {
     let step = Files::of(Setup::Base).explain(&stranger("REGISTER", AGENT));
     let written: Value = serde_json::to_value(&step.steps).expect("JSON");
     assert_eq!(written[2]["place"], Value::Null, "{written}");
