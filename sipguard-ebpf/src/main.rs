@@ -93,7 +93,7 @@ fn conclude(
     judgement: Judgement,
 ) -> u32 {
     // SAFETY: this CPU's own memory.
-    let (signature, would) = unsafe { scan::found(scratch) };
+    let (_, would) = unsafe { scan::found(scratch) };
     if judgement == Judgement::of(Rule::Blocked) && would == 0 {
         count::count_plain(ifindex, frame.len(), Rule::Blocked);
     } else {
