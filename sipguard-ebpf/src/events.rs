@@ -40,7 +40,7 @@ pub(crate) fn tell(
     }
     // SAFETY: this CPU's own values; the rule was compared.
     unsafe {
-        if !is_new_tick(limits, rule) || !is_within(policy, scratch, told.rule) {
+        if !is_in_tick(limits, rule) || !is_within(policy, scratch, told.rule) {
             (*limits).suppressed += 1;
             return;
         }
@@ -50,22 +50,33 @@ pub(crate) fn tell(
     }
 }
 
-/// Whether the kernel's clock has ticked since the last event of this rule was
-/// thought of: in a flood this is the only check, and costs a nanosecond or
+/// Events of one rule on one CPU that are thought of in one tick of the kernel's
+/// clock, less one: a power of two, less one.
+const EACH_TICK: u64 = 7;
+
+/// Whether few events of this rule were thought of since the kernel's clock
+/// has ticked: in a flood this is the only check, and costs a nanosecond or
 /// two. Under test every packet has a tick of its own.
 #[inline(always)]
-unsafe fn is_new_tick(limits: *mut EventLimits, rule: usize) -> bool {
+unsafe fn is_in_tick(limits: *mut EventLimits, rule: usize) -> bool {
     if maps::is_test() {
         return true;
     }
     // SAFETY: the caller has compared the rule; the helper takes and changes
     // nothing (Linux 5.5).
     unsafe {
-        let now = bpf_jiffies64();
+        let now = bpf_jiffies64() * (EACH_TICK + 1);
         let tick = (&raw mut (*limits).tick).cast::<u64>().add(rule);
-        let is_new = *tick != now;
-        *tick = now;
-        is_new
+        let seen = *tick;
+        if seen & !EACH_TICK != now {
+            *tick = now;
+            return true;
+        }
+        if seen & EACH_TICK == EACH_TICK {
+            return false;
+        }
+        *tick = seen + 1;
+        true
     }
 }
 

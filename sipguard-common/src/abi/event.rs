@@ -51,7 +51,7 @@ pub mod outcome {
 #[repr(C)]
 pub struct EventLimits {
     /// The tick of the kernel's clock in which an event of each rule was last
-    /// thought of: one for each tick is enough.
+    /// thought of, and how many were: a few for each tick are enough.
     pub tick: [u64; RULE_SLOTS],
     /// Events that the limits kept back.
     pub suppressed: u64,

@@ -76,7 +76,12 @@ fn connections() -> Vec<Case> {
         case("tcp_ack", Rule::Stranger, &from(STRANGER).tcp_flags(flag::ACK))
             .setup(Setup::Exhausted(Class::Syn)),
         case("tcp_reset", Rule::Stranger, &from(STRANGER).tcp_flags(flag::RST)),
-        case("tcp_cut_in_its_header", Rule::Stranger, &from(STRANGER).payload(scan()).cut(46)),
+        Case::new(
+            "tcp_cut_in_its_header",
+            "F12",
+            Rule::Stranger,
+            from(STRANGER).payload(scan()).cut(46).build(),
+        ),
     ]
 }
 
