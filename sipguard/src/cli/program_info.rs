@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     daemon::RunError,
-    kernel::{INSTRUCTION_BUDGET, Kernel, ProgramInfo},
+    kernel::{Kernel, ProgramInfo, instruction_budget},
 };
 
 /// Load the kernel program, attach it nowhere, and print its sizes
@@ -17,11 +17,12 @@ pub(super) struct Args {}
 pub(super) fn run(_: &Args) -> Result<(), Failure> {
     let info = Kernel::load().and_then(|kernel| kernel.program_info()).map_err(RunError::Kernel)?;
     let ProgramInfo { verified_instructions, translated_bytes, jited_bytes } = info;
+    let budget = instruction_budget();
     print(&format!(
-        "{verified_instructions} verified instructions (budget {INSTRUCTION_BUDGET}), \
+        "{verified_instructions} verified instructions (budget {budget}), \
          {translated_bytes} bytes of BPF, {jited_bytes} bytes of machine code"
     ))?;
-    if verified_instructions > INSTRUCTION_BUDGET {
+    if verified_instructions > budget {
         let message = "the kernel program is over its budget of verified instructions";
         return Err(Failure::new(Exit::Failure, message, None));
     }

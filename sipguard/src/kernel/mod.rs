@@ -33,7 +33,7 @@ pub use self::{
     events::{EventLosses, EventReader},
     lists::ListKind,
     log::{LOG_TARGET, LogLevel, ProgramLog},
-    object::{INSTRUCTION_BUDGET, ProgramInfo},
+    object::{ProgramInfo, instruction_budget},
     test_run::{Action, BenchKernel, TestKernel, Verdict},
 };
 use crate::policy::{Plan, Target};

@@ -1,6 +1,6 @@
 //! Loading the object that the build put into this binary.
 
-use aya::{Ebpf, EbpfLoader, include_bytes_aligned, programs::Xdp};
+use aya::{Ebpf, EbpfLoader, include_bytes_aligned, programs::Xdp, util::KernelVersion};
 
 use super::{KernelError, LogLevel, btf, features};
 
@@ -58,9 +58,15 @@ pub(super) fn ingress_ref(ebpf: &Ebpf) -> Result<&Xdp, KernelError> {
 }
 
 /// Instructions that the verifier may walk at most. The kernel's limit is a
-/// million; what grows past this has lost its shape, and loads slowly on the
-/// older verifiers, which prune less.
-pub const INSTRUCTION_BUDGET: u32 = 100_000;
+/// million; what grows past this has lost its shape. Verifiers before Linux 6.12
+/// prune less, and walk more.
+#[must_use]
+pub fn instruction_budget() -> u32 {
+    match KernelVersion::current() {
+        Ok(version) if version < KernelVersion::new(6, 12, 0) => 250_000,
+        _ => 100_000,
+    }
+}
 
 /// How large the loaded program is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
