@@ -129,6 +129,11 @@ impl Rule {
         1 << self as u32
     }
 
+    /// [`Self::bit`]s of the rules that look at what was said, and not at how
+    /// often: a TCP segment that they refuse would be sent again and again, for
+    /// ever in vain, so they close its connection.
+    pub const CLOSES: u64 = Self::Signature.bit() | Self::Options.bit() | Self::Oversize.bit();
+
     /// The rules of a mask of [`Self::bit`]s, by number.
     pub fn in_bits(bits: u64) -> impl Iterator<Item = Self> {
         Self::ALL.iter().copied().filter(move |rule| rule.bit() & bits != 0)

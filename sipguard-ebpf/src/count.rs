@@ -73,9 +73,7 @@ pub(crate) fn count_plain(ifindex: u32, bytes: u32, rule: Rule) {
     }
     // SAFETY: this CPU's own values, and a rule has a slot.
     unsafe {
-        let count = (&raw mut (*counters).rules).cast::<Count>().add(rule as usize);
-        (*count).packets += 1;
-        (*count).bytes += u64::from(bytes);
+        bump((&raw mut (*counters).rules).cast::<Count>().add(rule as usize), bytes);
     }
 }
 
@@ -92,8 +90,14 @@ unsafe fn add(counts: *mut Count, rule: u64, bytes: u32) {
         return;
     }
     // SAFETY: compared above.
+    unsafe { bump(counts.add(rule), bytes) }
+}
+
+/// One packet more.
+#[inline(always)]
+unsafe fn bump(count: *mut Count, bytes: u32) {
+    // SAFETY: the caller's count lies in this CPU's own value.
     unsafe {
-        let count = counts.add(rule);
         (*count).packets += 1;
         (*count).bytes += u64::from(bytes);
     }
@@ -108,11 +112,7 @@ unsafe fn would_drop(counters: *mut Counters, would: u64, bytes: u32) {
         i += 1;
         if Rule::DROPS & rule.bit() != 0 && would & rule.bit() != 0 {
             // SAFETY: as the caller promises.
-            unsafe {
-                let count = (&raw mut (*counters).would).cast::<Count>().add(rule as usize);
-                (*count).packets += 1;
-                (*count).bytes += u64::from(bytes);
-            }
+            unsafe { bump((&raw mut (*counters).would).cast::<Count>().add(rule as usize), bytes) }
         }
     }
 }

@@ -4,7 +4,6 @@
 use aya_ebpf::helpers::generated::bpf_jiffies64;
 use sipguard_common::{
     abi::{Address, EVENT_SOURCES, EventLimits, Policy},
-    bucket::{Limit, Step, step},
     opaque,
     rule::RULE_SLOTS,
     scan::Scratch,
@@ -94,16 +93,10 @@ unsafe fn is_within(policy: &Policy, scratch: *const Scratch, rule: u32) -> bool
     let now = clock::now();
     // SAFETY: map values.
     unsafe {
-        !is_over(of_rule, now, policy.events_rule)
+        limits::has_token(of_rule, now, policy.events_rule)
             && limits::spend(of_source, now, policy.events_source)
             && limits::spend(of_rule, now, policy.events_rule)
     }
-}
-
-#[inline(always)]
-unsafe fn is_over(tat_ns: *const u64, now: u64, limit: Limit) -> bool {
-    // SAFETY: the caller's word is a map value.
-    matches!(step(unsafe { tat_ns.read_volatile() }, now, limit), Step::Over)
 }
 
 /// A slot by the address, mixed by the multiplier of the golden ratio.

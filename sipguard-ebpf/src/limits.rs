@@ -70,6 +70,24 @@ pub(crate) unsafe fn spend(word: *mut u64, now: u64, limit: Limit) -> bool {
     false
 }
 
+/// Spends a token of a bucket; true while within the limit, and where there is
+/// no bucket, for what cannot be counted passes.
+#[inline(always)]
+unsafe fn spend_of(word: Option<*mut u64>, now: u64, limit: Limit) -> bool {
+    // SAFETY: the caller's word is a map value.
+    word.is_none_or(|word| unsafe { spend(word, now, limit) })
+}
+
+/// Whether a bucket has a token left; spends none.
+///
+/// # Safety
+/// The word is a map value, which other CPUs write whole.
+#[inline(always)]
+pub(crate) unsafe fn has_token(word: *const u64, now: u64, limit: Limit) -> bool {
+    // SAFETY: as the caller promises.
+    !matches!(step(unsafe { word.read_volatile() }, now, limit), Step::Over)
+}
+
 /// Lie in read-only data: on the stack LLVM would clear them byte by byte.
 static NEW_SOURCE: Source = Source::NEW;
 static NEW_PORTS: Ports = Ports::NEW;
@@ -115,20 +133,16 @@ impl Buckets for Maps {
         if limit.interval_ns == 0 {
             return true;
         }
-        maps::BUDGETS.get(budget).is_none_or(|tat_ns| {
-            // SAFETY: a word of a map value that other CPUs write whole.
-            let tat_ns = unsafe { (&raw const *tat_ns).read_volatile() };
-            !matches!(step(tat_ns, self.now, limit), Step::Over)
-        })
+        // SAFETY: a map value.
+        maps::BUDGETS
+            .get_ptr(budget)
+            .is_none_or(|tat_ns| unsafe { has_token(tat_ns, self.now, limit) })
     }
 
     #[inline(always)]
     fn budget(&mut self, budget: u32, limit: Limit) -> bool {
-        match maps::BUDGETS.get_ptr_mut(budget) {
-            // SAFETY: a map value.
-            Some(tat_ns) => unsafe { spend(tat_ns, self.now, limit) },
-            None => true,
-        }
+        // SAFETY: a map value.
+        unsafe { spend_of(maps::BUDGETS.get_ptr_mut(budget), self.now, limit) }
     }
 
     #[inline(always)]
@@ -137,12 +151,11 @@ impl Buckets for Maps {
         if limit.interval_ns == 0 || class >= BUCKETS {
             return true;
         }
-        match value(&maps::STRANGERS, &Maps::source(self), &NEW_SOURCE) {
-            // SAFETY: a map value; the class was compared.
-            Some(state) => unsafe {
-                spend((&raw mut (*state).tat_ns).cast::<u64>().add(class), self.now, limit)
-            },
-            None => true,
+        // SAFETY: a map value; the class was compared.
+        unsafe {
+            let state = value(&maps::STRANGERS, &Maps::source(self), &NEW_SOURCE);
+            let tat_ns = state.map(|state| (&raw mut (*state).tat_ns).cast::<u64>().add(class));
+            spend_of(tat_ns, self.now, limit)
         }
     }
 
@@ -157,11 +170,8 @@ impl Buckets for Maps {
             let source = (*self.scratch).packet.source;
             source.subnet((*policy).subnet_mask, (*policy).subnet_mask_v4)
         };
-        match value(&maps::SUBNETS, &subnet, &NEW_SUBNET) {
-            // SAFETY: a map value.
-            Some(tat_ns) => unsafe { spend(tat_ns, self.now, limit) },
-            None => true,
-        }
+        // SAFETY: a map value.
+        unsafe { spend_of(value(&maps::SUBNETS, &subnet, &NEW_SUBNET), self.now, limit) }
     }
 
     /// Two CPUs may both set a bit and count it twice, or both renew the
@@ -232,9 +242,9 @@ pub(crate) fn over_cps(policy: &Policy, class: u32, peer: u32) -> bool {
     if class >= CPS_CLASSES {
         return false;
     }
-    let Some(tat_ns) = maps::PEERS.get_ptr_mut(peer) else {
-        return false;
-    };
     // SAFETY: the class was compared, the word is a map value.
-    unsafe { !spend(tat_ns, clock::now(), *policy.cps.get_unchecked(class)) }
+    unsafe {
+        let limit = *policy.cps.get_unchecked(class);
+        !spend_of(maps::PEERS.get_ptr_mut(peer), clock::now(), limit)
+    }
 }

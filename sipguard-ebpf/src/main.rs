@@ -129,7 +129,9 @@ extern "C" fn end(context: *mut xdp_md, policy: *const Policy, ifindex: u32, jud
     }
     let (rule, outcome, action) = if !judgement.is_drop() {
         (lowest(would), outcome::WOULD_DROP, xdp_action::XDP_PASS)
-    } else if closes(judgement.rule) && close(frame, policy, scratch, judgement.rule, slot) {
+    } else if Rule::CLOSES >> (judgement.rule & 63) & 1 == 1
+        && close(frame, policy, scratch, judgement.rule, slot)
+    {
         (judgement.rule, outcome::RESET, xdp_action::XDP_PASS)
     } else {
         (judgement.rule, outcome::DROPPED, xdp_action::XDP_DROP)
@@ -137,13 +139,6 @@ extern "C" fn end(context: *mut xdp_md, policy: *const Policy, ifindex: u32, jud
     let told = Told { rule, method: judgement.method, outcome, slot };
     events::tell(frame, ifindex, policy, scratch, &told);
     action
-}
-
-/// Whether a rule looked at what was said, and not at how often: a TCP segment
-/// would be sent again and again, for ever in vain.
-#[inline(always)]
-const fn closes(rule: u32) -> bool {
-    (Rule::Signature.bit() | Rule::Options.bit() | Rule::Oversize.bit()) >> (rule & 63) & 1 == 1
 }
 
 /// Closes the server's half of the connection of a TCP segment, and bans the

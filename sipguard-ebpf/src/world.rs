@@ -13,14 +13,14 @@ use sipguard_common::{
 
 use crate::{is_in, limits, lists, maps, packet::Ingress, payload};
 
-/// One packet under one policy.
-pub(crate) struct Kernel<'a> {
-    pub(crate) frame: &'a Ingress<'a>,
+/// One packet under one policy; with its frame, or, of a message, without.
+pub(crate) struct Kernel<'a, F> {
+    pub(crate) frame: F,
     pub(crate) policy: &'a Policy,
     pub(crate) scratch: *mut Scratch,
 }
 
-impl Basis for Kernel<'_> {
+impl<F> Basis for Kernel<'_, F> {
     #[inline(always)]
     fn policy(&self) -> &Policy {
         self.policy
@@ -38,7 +38,7 @@ impl Basis for Kernel<'_> {
     }
 }
 
-impl World for Kernel<'_> {
+impl World for Kernel<'_, &Ingress<'_>> {
     #[inline(always)]
     fn listed(&mut self) -> Listed {
         lists::look_up(self.policy)
@@ -113,34 +113,10 @@ extern "C" fn judge_message(policy: *const Policy, is_tcp: u32) -> u32 {
     let Some(policy) = (unsafe { policy.as_ref() }) else {
         return 0;
     };
-    decide::message(&mut Text { policy, scratch }, is_tcp != 0).encode()
+    decide::message(&mut Kernel { frame: (), policy, scratch }, is_tcp != 0).encode()
 }
 
-/// One message of the payload in the scratch memory.
-struct Text<'a> {
-    policy: &'a Policy,
-    scratch: *mut Scratch,
-}
-
-impl Basis for Text<'_> {
-    #[inline(always)]
-    fn policy(&self) -> &Policy {
-        self.policy
-    }
-
-    #[inline(always)]
-    fn admit(&mut self, class: Class) -> u32 {
-        limits::admitted(self.policy, class)
-    }
-
-    #[inline(always)]
-    fn would(&mut self, rule: Rule) {
-        // SAFETY: this CPU's own memory.
-        unsafe { scan::would(self.scratch, rule) }
-    }
-}
-
-impl Message for Text<'_> {
+impl Message for Kernel<'_, ()> {
     #[inline(always)]
     fn content(&mut self) -> u32 {
         payload::content(self.policy)

@@ -35,7 +35,9 @@ pub fn packet(known: Known<'_>, frame: &[u8]) -> Explanation {
     let Judging { mut explanation, reading, .. } = judging;
     let action = match rule.verdict() {
         Verdict::Pass => Action::Pass,
-        Verdict::Drop if reading.packet().protocol == u32::from(TCP) && closes(rule) => {
+        Verdict::Drop
+            if reading.packet().protocol == u32::from(TCP) && rule.bit() & Rule::CLOSES != 0 =>
+        {
             Action::Reset
         }
         Verdict::Drop => Action::Drop,
@@ -44,12 +46,6 @@ pub fn packet(known: Known<'_>, frame: &[u8]) -> Explanation {
     explanation.method = method.copied().filter(|method| *method != Method::Unknown);
     explanation.decision = Some(Decision { rule, action });
     explanation
-}
-
-/// Whether a rule closes the connection of a TCP segment: those do that look at
-/// what was said.
-const fn closes(rule: Rule) -> bool {
-    matches!(rule, Rule::Signature | Rule::Options | Rule::Oversize)
 }
 
 struct Judging<'a> {
