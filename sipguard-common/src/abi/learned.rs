@@ -20,6 +20,9 @@ pub struct Failures {
     /// The last of the replies, such as 401.
     pub status: u32,
     pub status_ns: u64,
+    /// The transaction of the last of them: a hash of address, Call-ID and
+    /// CSeq.
+    pub tag: u64,
 }
 
 /// Entries of the map `FAILURES`; the oldest make room for new ones.
@@ -176,7 +179,7 @@ learned! {
 }
 
 const _: () = {
-    assert!(size_of::<Failures>() == 40);
+    assert!(size_of::<Failures>() == 48);
     assert!(size_of::<Transaction>() == 24);
     assert!(size_of::<BanMade>() == 80);
     assert!(size_of::<Replies>() == 8 * (METHOD_SLOTS * 8 + LEARNED_SLOTS + 1));
