@@ -91,7 +91,7 @@ pub unsafe fn admit<B: Buckets>(buckets: &mut B, policy: *const Policy, class: u
     unsafe {
         let budget = budget_of(class);
         let is_request = budget == Budget::Total as u32 || budget == Budget::Other as u32;
-        if buckets.standing() == standing::VERIFIED {
+        if standing::is_verified(buckets.standing()) {
             return of_endpoint(buckets, policy, class, is_request);
         }
         let shift = buckets.shift();

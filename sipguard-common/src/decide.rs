@@ -48,18 +48,30 @@ pub enum Listed {
     Nowhere = 0,
     Trusted = 1,
     Blocked = 2,
-    /// By sipguard itself, for a time.
+    /// The whole source, by sipguard itself, for a time.
     Banned = 3,
+    /// The same of this very endpoint.
+    EndpointBanned = 4,
 }
 
-/// How the server stands to a source that no list names.
+/// How the server stands to an endpoint that no list names.
 pub mod standing {
     /// It does not know it.
     pub const STRANGER: u32 = 0;
     /// The endpoint is a stranger, but others of its source are or were verified.
     pub const SITE: u32 = 1;
+    /// It has accepted the endpoint, but the packets that made it do so may have
+    /// been forged.
+    pub const UNPROVEN: u32 = 2;
     /// It has accepted the endpoint.
-    pub const VERIFIED: u32 = 2;
+    pub const VERIFIED: u32 = 3;
+
+    /// Whether it has accepted the endpoint, on whatever evidence.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_verified(standing: u32) -> bool {
+        standing >= UNPROVEN
+    }
 }
 
 /// What every step of a decision may ask for.
@@ -195,7 +207,13 @@ pub fn decide<W: World>(world: &mut W, transport: Transport) -> Judgement {
                 return Judgement::of(Rule::Blocked);
             }
         }
+        // The neighbours of whoever was banned are customers still.
         Listed::Banned => {
+            if world.look_up(transport) != standing::VERIFIED && world.hit(Rule::Banned) {
+                return Judgement::of(Rule::Banned);
+            }
+        }
+        Listed::EndpointBanned => {
             if world.hit(Rule::Banned) {
                 return Judgement::of(Rule::Banned);
             }
@@ -230,7 +248,7 @@ pub fn decide<W: World>(world: &mut W, transport: Transport) -> Judgement {
     // Ahead of everything that reads the message, for this is what scanners
     // send most of.
     if !is_tcp
-        && standing != standing::VERIFIED
+        && !standing::is_verified(standing)
         && drops_options(world.policy())
         && world.starts_with_options()
     {
@@ -260,7 +278,7 @@ fn drops_options(policy: &Policy) -> bool {
 /// The rule of what nothing objects to.
 #[inline(always)]
 const fn passed(standing: u32) -> Rule {
-    if standing == standing::VERIFIED { Rule::Verified } else { Rule::Stranger }
+    if standing::is_verified(standing) { Rule::Verified } else { Rule::Stranger }
 }
 
 /// Judges one message of a stranger or of a verified endpoint.
@@ -289,7 +307,7 @@ fn request<M: Message>(message: &mut M, content: u32, is_tcp: bool) -> Judgement
     let of = |rule: Rule| Judgement { rule: rule.number(), method };
     let standing = message.standing();
     if method == OPTIONS
-        && standing != standing::VERIFIED
+        && !standing::is_verified(standing)
         && message.policy().options == options::DROP
         && message.hit(Rule::Options)
     {

@@ -79,7 +79,11 @@ pub fn learn<L: Lessons>(lessons: &mut L, said: Said) -> Fate {
     match said.status {
         200..=299 => accepted(lessons, said),
         401 | 403 | 407 => refused(lessons, said.status),
-        404 | 410 | 484 | 485 | 604 => stray(lessons, said.status),
+        404 | 410 | 484 | 485 | 604 => {
+            // Its answer, be it right or wrong, is not about a password.
+            lessons.noted();
+            stray(lessons, said.status);
+        }
         _ => {}
     }
     fate(lessons, said.status)
@@ -109,7 +113,7 @@ fn accepted<L: Lessons>(lessons: &mut L, said: Said) {
         lessons.verify(is_proven, how::REGISTER, span_ns);
     } else if said.method == INVITE {
         lessons.verify(is_proven, how::INVITE, VERIFIED_MIN_NS);
-    } else if lessons.standing() == standing::VERIFIED {
+    } else if standing::is_verified(lessons.standing()) {
         // It goes on: a session refresh, a subscription, the end of a call.
         lessons.verify(is_proven, how::INVITE, VERIFIED_MIN_NS);
     }
@@ -149,7 +153,7 @@ fn fate<L: Lessons>(lessons: &mut L, status: u32) -> Fate {
         // A segment that is lost is sent again and again, and its connection
         // stalls.
         || lessons.is_tcp()
-        || lessons.standing() == standing::VERIFIED
+        || standing::is_verified(lessons.standing())
     {
         return Fate::Leaves;
     }

@@ -9,7 +9,7 @@
 pub mod identity;
 
 use crate::{
-    abi::Policy,
+    abi::{Address, Policy},
     automaton::{self, Field, Table},
     decide::Content,
     frame::{Packet, TCP},
@@ -83,6 +83,8 @@ pub struct Scratch {
     pub named: u32,
     /// With all of these seen, the line scan need not go on; 0 for none.
     pub need: u32,
+    /// Where the line scan stood when it had seen them.
+    stopped: u32,
     /// Name of the line: kind and length.
     name: u32,
     /// Fields that signatures look at, a bit each.
@@ -107,6 +109,8 @@ pub struct Scratch {
     pub standing: u32,
     /// By how many bits a stranger's limits are raised: [`crate::abi::Site`].
     pub shift: u32,
+    /// The source that the address belongs to.
+    pub source: Address,
     /// [`Rule::bit`]s of the rules in mode observe that would have dropped the
     /// packet.
     pub would: u64,
@@ -125,6 +129,11 @@ pub struct Scratch {
     /// whether it is stale.
     pub nonce_at: u32,
     pub stale: u32,
+    /// The status code of the reply that is read.
+    pub status: u32,
+    /// Where the request came from that it answers: [`crate::abi::Endpoint::place`];
+    /// 0 where that was not noted.
+    pub place: u64,
     pub packet: Packet,
     pub hits: [Hit; MAX_HITS as usize],
     /// Payload, seal, and what earlier packets left.
@@ -146,6 +155,7 @@ impl Scratch {
         header_end: 0,
         named: 0,
         need: 0,
+        stopped: 0,
         name: 0,
         fields: 0,
         state: 0,
@@ -158,6 +168,7 @@ impl Scratch {
         peer: 0,
         standing: 0,
         shift: 0,
+        source: Address([0; 2]),
         would: 0,
         at: [0; 16],
         hash: 0,
@@ -166,6 +177,8 @@ impl Scratch {
         seconds: 0,
         nonce_at: 0,
         stale: 0,
+        status: 0,
+        place: 0,
         packet: Packet::ZERO,
         hits: [Hit { offset: 0, field: 0 }; MAX_HITS as usize],
         bytes: [0; BUFFER],
@@ -647,6 +660,37 @@ unsafe fn has_start_line(scratch: *const Scratch) -> bool {
     }
 }
 
+/// Puts the line scan on the start line, for no fields, until the [`kind`]s of
+/// this mask are seen; for 0, until the end of the header.
+///
+/// # Safety
+/// `scratch` is valid, the payload sealed and [`content`] known.
+#[inline(always)]
+pub unsafe fn scan_for(scratch: *mut Scratch, need: u32) {
+    // SAFETY: as the caller promises.
+    unsafe {
+        let start = masked(load!(scratch.start));
+        store!(scratch.position = start);
+        store!(scratch.line = start);
+        store!(scratch.fields = 0);
+        store!(scratch.need = need);
+    }
+}
+
+/// Lets the line scan go on to the end of the header from where it has stopped.
+///
+/// # Safety
+/// `scratch` is valid.
+#[inline(always)]
+pub unsafe fn scan_on(scratch: *mut Scratch) {
+    // SAFETY: as the caller promises.
+    unsafe {
+        let at = load!(scratch.stopped);
+        store!(scratch.position = at);
+        store!(scratch.need = 0);
+    }
+}
+
 /// Puts the line scan on the start line, for the fields of `table`.
 ///
 /// # Safety
@@ -702,7 +746,7 @@ pub unsafe fn value_of(scratch: *const Scratch, kind: u32) -> Option<u32> {
 
 /// One step of the line scan: a word without line end, or the start of the
 /// next line. True at the end of the header, or once all that is needed was
-/// seen.
+/// seen: then it can go on.
 ///
 /// # Safety
 /// `scratch` is valid and its payload sealed.
@@ -746,15 +790,13 @@ unsafe fn scan_step(scratch: *mut Scratch) -> bool {
                 if is_wanted(scratch, kind) {
                     note(scratch, kind, value, u64::from(MAX_HEADERS));
                 }
-                let need = load!(scratch.need);
-                if need != 0 && load!(scratch.named) & need == need {
-                    return true;
-                }
             }
         }
         let ahead = if line_feeds(head) == 0 { 8 } else { 0 };
         store!(scratch.position = line + ahead);
-        false
+        let need = load!(scratch.need);
+        store!(scratch.stopped = line + ahead);
+        need != 0 && load!(scratch.named) & need == need
     }
 }
 

@@ -93,8 +93,8 @@ pub struct BanMade {
     pub outcome: u32,
 }
 
-/// Classes of status codes: 1 to 6, and 0 for what has none.
-pub const STATUS_CLASSES: usize = 7;
+/// Classes of status codes: 1 to 6, and 0 for what has none. A power of two.
+pub const STATUS_CLASSES: usize = 8;
 
 /// Slots for [`Learned`].
 pub const LEARNED_SLOTS: usize = 16;
@@ -182,5 +182,5 @@ const _: () = {
     assert!(size_of::<Failures>() == 48);
     assert!(size_of::<Transaction>() == 24);
     assert!(size_of::<BanMade>() == 80);
-    assert!(size_of::<Replies>() == 8 * (METHOD_SLOTS * 8 + LEARNED_SLOTS + 1));
+    assert!(size_of::<Replies>() == 8 * ((STATUS_CLASSES + 1) * METHOD_SLOTS + LEARNED_SLOTS + 1));
 };

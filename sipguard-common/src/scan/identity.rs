@@ -17,11 +17,11 @@ pub const NO_SECONDS: u32 = u32::MAX;
 /// Seconds above this count as this: a year.
 const MAX_SECONDS: u32 = 366 * 86_400;
 
-/// Words of a value that are hashed: 256 bytes.
-const HASH_WORDS: u32 = 32;
+/// Words of a value that are hashed: 128 bytes.
+const HASH_WORDS: u32 = 16;
 
 /// White space and colons that may stand before a value.
-const MAX_SPACE: u32 = 16;
+const MAX_SPACE: u32 = 8;
 
 /// Digits of a number that are read.
 const MAX_DIGITS: u32 = 10;
