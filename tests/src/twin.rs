@@ -181,9 +181,9 @@ impl<'a> Twin<'a> {
     /// A hash of the Call-ID and an address.
     fn hash_call_id(&mut self, address: Address) -> Option<u64> {
         let scratch: *mut Scratch = &mut *self.scratch;
-        let Address([head, tail]) = address;
+        let seed = self.seed(address);
         // SAFETY: the scratch memory is ours and sealed, its lines are scanned.
-        unsafe { identity::hash_call_id(scratch, mix(mix(0, head), tail)).then(|| (*scratch).hash) }
+        unsafe { identity::hash_call_id(scratch, seed).then(|| (*scratch).hash) }
     }
 
     /// Which transaction the message belongs to.
