@@ -154,6 +154,10 @@ pub(crate) static PORTS: LruHashMap<Address, Ports, 65_536> = LruHashMap::new();
 #[btf_map]
 pub(crate) static BUDGETS: Array<u64, { method::BUDGETS }> = Array::new();
 
+/// Bucket of the repeated requests of strangers.
+#[btf_map]
+pub(crate) static RESERVE: Array<u64, 1> = Array::new();
+
 /// Buckets of trusted peers with a class, by number of the peer.
 #[btf_map]
 pub(crate) static PEERS: Array<u64, PEER_SLOTS> = Array::new();
