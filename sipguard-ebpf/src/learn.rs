@@ -136,11 +136,7 @@ unsafe fn is_tcp(scratch: *const Scratch) -> bool {
 #[inline(always)]
 unsafe fn receiver(scratch: *const Scratch) -> Endpoint {
     // SAFETY: as the caller promises.
-    unsafe {
-        let packet = &raw const (*scratch).packet;
-        let (address, port) = ((*packet).destination, (*packet).destination_port);
-        Endpoint::new(address, port, (*packet).protocol as u8)
-    }
+    unsafe { (*scratch).packet.receiver() }
 }
 
 /// Who has sent the request that is answered, where that was another port than

@@ -2,7 +2,7 @@
 
 use aya_ebpf::btf_maps::LruHashMap;
 use sipguard_common::{
-    abi::{Address, CPS_CLASSES, Endpoint, GREYLIST, PORT_WORDS, Policy, Ports, Source},
+    abi::{Address, CPS_CLASSES, GREYLIST, PORT_WORDS, Policy, Ports, Source},
     admission::{self, Buckets},
     bucket::{Limit, Step, step},
     method::{BUCKETS, Class},
@@ -167,10 +167,8 @@ extern "C" fn spend_bucket(
     // SAFETY: this CPU's own memory, and a map value; the class was compared.
     unsafe {
         let tat_ns: Option<*mut u64> = if verified != 0 {
-            let packet = &raw const (*scratch).packet;
-            let (source, port) = ((*packet).source, (*packet).source_port);
-            let endpoint = Endpoint::new(source, port, (*packet).protocol as u8);
-            standing::verified(&endpoint).map(|state| (&raw mut (*state).tat_ns).cast())
+            standing::verified(&(*scratch).packet.sender())
+                .map(|state| (&raw mut (*state).tat_ns).cast())
         } else {
             let source = (*scratch).source;
             value(&maps::STRANGERS, &source, &NEW_SOURCE)

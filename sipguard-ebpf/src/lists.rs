@@ -140,8 +140,7 @@ fn banned(policy: *const Policy, packet: &Packet) -> Listed {
         return Listed::Nowhere;
     }
     if made & bans_made::ENDPOINTS != 0 {
-        let protocol = packet.protocol as u8;
-        if holds_ban(&Endpoint::new(packet.source, packet.source_port, protocol)) {
+        if holds_ban(&packet.sender()) {
             return Listed::EndpointBanned;
         }
     }

@@ -111,6 +111,11 @@ pub(crate) static KNOWN: Array<u64, { abi::KNOWN as usize }> = Array::new();
 #[btf_map]
 pub(crate) static FAILURES: LruHashMap<Endpoint, Failures, { abi::FAILURES }> = LruHashMap::new();
 
+/// Key of the hashes of the next three maps, which user space draws at each load:
+/// with another one, nothing in them is found any more.
+#[btf_map]
+pub(crate) static SEED: Array<u64, 1> = Array::new();
+
 /// Requests with credentials that wait for their answer.
 #[btf_map]
 pub(crate) static TRANSACTIONS: Array<Transaction, { abi::TRANSACTIONS as usize }> = Array::new();

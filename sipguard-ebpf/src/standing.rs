@@ -97,11 +97,8 @@ extern "C" fn sender(policy: *const Policy, has_port: u32) -> u32 {
     // SAFETY: both come from map lookups.
     unsafe {
         let packet = &raw const (*scratch).packet;
-        let endpoint = if has_port == 0 {
-            Endpoint::whole((*packet).source)
-        } else {
-            Endpoint::new((*packet).source, (*packet).source_port, (*packet).protocol as u8)
-        };
+        let endpoint =
+            if has_port == 0 { Endpoint::whole((*packet).source) } else { (*packet).sender() };
         leave(scratch, &endpoint, (*policy).source_mask)
     }
 }
@@ -123,12 +120,7 @@ extern "C" fn receiver(policy: *const Policy) -> u32 {
         return STRANGER;
     }
     // SAFETY: both come from map lookups.
-    unsafe {
-        let packet = &raw const (*scratch).packet;
-        let (address, port) = ((*packet).destination, (*packet).destination_port);
-        let endpoint = Endpoint::new(address, port, (*packet).protocol as u8);
-        leave(scratch, &endpoint, (*policy).source_mask)
-    }
+    unsafe { leave(scratch, &(*scratch).packet.receiver(), (*policy).source_mask) }
 }
 
 /// As the subprogram says.

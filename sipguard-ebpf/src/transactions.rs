@@ -5,7 +5,6 @@
 //! memory; the hash is keyed, so that nobody can choose a slot. Whoever comes
 //! second takes the slot.
 
-use aya_ebpf::Global;
 use sipguard_common::{
     abi::{Address, CHALLENGES, TRANSACTION_NS, TRANSACTIONS, Transaction, place, transaction},
     scan::{
@@ -17,16 +16,12 @@ use sipguard_common::{
 
 use crate::{clock, limits, maps, payload};
 
-/// Key of all hashes, which user space draws at each load. The resting value
-/// occurs nowhere else, for LLVM merges equal constants.
-#[unsafe(no_mangle)]
-static SEED: Global<u64> = Global::new(0x7e57_0fd0_7e57_0fd0);
-
 /// A hash to begin with, for what belongs to this address.
 #[inline(always)]
 pub(crate) fn seed(address: Address) -> u64 {
     let Address([head, tail]) = address;
-    mix(mix(SEED.load(), head), tail)
+    let key = maps::SEED.get(0).copied().unwrap_or(0);
+    mix(mix(key, head), tail)
 }
 
 /// The byte of [`Transaction::place`] that holds the flags.
