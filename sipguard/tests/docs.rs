@@ -8,7 +8,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use sipguard::{api::wire, cli, daemon, policy};
 use sipguard_common::{
-    abi::{BANS, EVENT_BYTES, INTERFACE_SLOTS, KEEPALIVES},
+    abi::{BANS, ENDPOINTS, ENDPOINTS_UNPROVEN, EVENT_BYTES, INTERFACE_SLOTS, KEEPALIVES, SITES},
     automaton::{MAX_CONDITIONS, MAX_JOINED, MAX_SIGNATURES},
     frame::MAX_EXTENSIONS,
     method::{Budget, Class, Method},
@@ -320,6 +320,9 @@ fn capacities_are_those_of_the_code() {
         ("protected destinations", policy::MAX_PROTECTED),
         ("configured keepalives", KEEPALIVES),
         ("enabled signatures", MAX_SIGNATURES),
+        ("verified endpoints", ENDPOINTS),
+        ("the same on evidence that may be forged", ENDPOINTS_UNPROVEN),
+        ("sources that are remembered", SITES),
         ("bans", BANS),
         ("events kept of each rule", daemon::KEPT_PER_RULE),
         ("events that a follower", daemon::BEHIND),
