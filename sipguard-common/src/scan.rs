@@ -6,6 +6,8 @@
 //! on a caller's stack through `bpf_loop`. The steps below are therefore
 //! written over raw pointers; on the host they run in plain loops.
 
+#[cfg(not(target_arch = "bpf"))]
+pub mod host;
 pub mod identity;
 
 use crate::{
