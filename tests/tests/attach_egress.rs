@@ -2,7 +2,7 @@
 
 use std::{io, net::UdpSocket, time::Duration};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use sipguard::{
     kernel::{EgressMode, Kernel, KernelError},
     policy::Mode,
@@ -10,7 +10,7 @@ use sipguard::{
 use tests::rig::{
     egress::{add_filter, discipline, filters, has_tcx, programs, tc},
     foreign::{self, Foreign, Says},
-    lab::{Lab, SERVER, TRUSTED, WAN, sip},
+    lab::{Lab, SECOND_WAN, SERVER, TRUSTED, WAN, sip},
     policy::Policy,
     sipguard::Sipguard,
     tool::{Tool, can_run},
@@ -21,6 +21,9 @@ use tests::rig::{
 const TOOLS: &[Tool] = &[Tool::Ip, Tool::Sipguard, Tool::Tc];
 
 const OURS: &str = "sipguard_egress";
+
+/// More programs than the kernel takes at one interface.
+const TOO_MANY: usize = 100;
 
 /// How long what a dead process held may take to go.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -168,6 +171,18 @@ fn d15_anothers_discipline_and_filters_stay_as_they_were() -> Result<()> {
     })?;
     ensure!(all()? == before, "{}", all()?);
     ensure!(discipline(&lab, WAN)?.as_deref() == Some("clsact"));
+
+    // An empty one, too.
+    tc(&lab, &["qdisc", "replace", "dev", WAN, "clsact"])?;
+    for side in ["egress", "ingress"] {
+        tc(&lab, &["filter", "del", "dev", WAN, side])?;
+    }
+    with_clsact(&lab, |mut kernel| {
+        kernel.detach();
+        Ok(())
+    })?;
+    ensure!(filters(&lab, WAN)?.is_empty());
+    ensure!(discipline(&lab, WAN)?.as_deref() == Some("clsact"));
     Ok(())
 }
 
@@ -209,13 +224,55 @@ fn the_older_discipline_is_refused_and_nothing_is_left() -> Result<()> {
     }
     let lab = Lab::new()?;
     tc(&lab, &["qdisc", "add", "dev", WAN, "ingress"])?;
-    let refused = with_clsact(&lab, |_| Ok(())).expect_err("it was attached");
-    let error = refused.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-    let words = error.map(ToString::to_string).unwrap_or_default();
-    let expected = KernelError::NoRoomForClsact { interface: WAN.into(), kind: "ingress".into() };
-    ensure!(words == expected.to_string(), "{words}");
-    ensure!(lab.xdp_program(WAN)?.is_none(), "the ingress program was left there");
+    lab.server().enter(|| {
+        let refused = || {
+            let mut kernel = Kernel::load()?;
+            let Err(error) = kernel.attach_by(WAN, Mode::Auto, EgressMode::Clsact) else {
+                bail!("it was attached");
+            };
+            let expected = matches!(&error, KernelError::NoRoomForClsact { interface, kind }
+                if interface == WAN && kind == "ingress");
+            ensure!(expected, "{error}");
+            ensure!(lab.xdp_program(WAN)?.is_none(), "the ingress program was left there");
+            drop(kernel);
+            Ok(())
+        };
+        refused().map_err(io::Error::other)
+    })?;
     ensure!(discipline(&lab, WAN)?.as_deref() == Some("ingress"));
     ensure!(filters(&lab, WAN)?.is_empty());
+    Ok(())
+}
+
+#[test]
+fn it_does_not_start_where_it_cannot_see_what_leaves() -> Result<()> {
+    if !can_run(TOOLS) {
+        return Ok(());
+    }
+    let lab = Lab::new()?;
+    lab.add_second_wire()?;
+    let mut others = Vec::new();
+    if has_tcx()? {
+        let more = || Foreign::attach_egress(&lab, SECOND_WAN, Says::Next).ok();
+        others.extend((0..TOO_MANY).map_while(|_| more()));
+        ensure!((1..TOO_MANY).contains(&others.len()), "{} others", others.len());
+    } else {
+        tc(&lab, &["qdisc", "add", "dev", SECOND_WAN, "ingress"])?;
+    }
+    let arguments = ["--iface", WAN, "--iface", SECOND_WAN];
+    let end = Sipguard::fails_to_start(&lab, &Policy::usual()?, &arguments)?.expect_code(1)?;
+    let reason = if has_tcx()? {
+        "as many programs as the kernel takes"
+    } else {
+        "`ingress` of somebody else"
+    };
+    ensure!(end.words().contains(SECOND_WAN) && end.words().contains(reason), "{end}");
+    ensure!(end.stdout.is_empty(), "it said that it protects:\n{end}");
+    wait::until("the end of what was attached", PATIENCE, || {
+        let is_gone = |interface| Ok::<_, anyhow::Error>(lab.xdp_program(interface)?.is_none());
+        Ok((is_gone(WAN)? && is_gone(SECOND_WAN)? && ours(&lab)? == 0).then_some(()))
+    })?;
+    ensure!(discipline(&lab, WAN)?.is_none());
+    ensure!(programs(&lab, SECOND_WAN)?.len() == others.len());
     Ok(())
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::{
     clsact::{self, Discipline},
-    error::{EPERM, errno, reason},
+    error::{EPERM, ERANGE, errno, reason},
 };
 use crate::kernel::KernelError;
 
@@ -73,9 +73,12 @@ fn cannot_attach(interface: &str, mode: EgressMode, error: &ProgramError) -> Ker
         code => KernelError::CannotAttachEgress {
             interface: interface.to_owned(),
             mode: mode.name(),
-            reason: match mode {
-                EgressMode::Clsact => clsact::reason(code).unwrap_or_else(|| reason(error)),
-                EgressMode::Tcx => reason(error),
+            reason: match (mode, code) {
+                (EgressMode::Clsact, _) => clsact::reason(code).unwrap_or_else(|| reason(error)),
+                (EgressMode::Tcx, Some(ERANGE)) => {
+                    "it has as many programs as the kernel takes".to_owned()
+                }
+                (EgressMode::Tcx, _) => reason(error),
             },
         },
     }
