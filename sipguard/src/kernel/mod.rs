@@ -13,6 +13,7 @@ mod log;
 mod netlink;
 mod object;
 mod policy;
+mod seed;
 mod test_run;
 
 use std::{collections::BTreeMap, net::IpAddr, time::Duration};
@@ -23,7 +24,7 @@ use sipguard_common::rule::Rule;
 
 use self::{
     attach::Attachments, bans::Bans, counters::CounterMaps, events::EventCounters,
-    hits::SignatureHits, lists::Lists, policy::PolicyMap,
+    hits::SignatureHits, lists::Lists, policy::PolicyMap, seed::Seed,
 };
 pub use self::{
     attach::{Attached, AttachedMode, EgressMode},
@@ -48,6 +49,7 @@ pub struct Kernel {
     hits: SignatureHits,
     events: EventCounters,
     reader: Option<EventReader>,
+    seed: Seed,
     /// Behind the programs: what it made for them goes when they are gone.
     attachments: Attachments,
 }
@@ -84,6 +86,7 @@ impl Kernel {
             hits: SignatureHits::take(&mut ebpf)?,
             events: EventCounters::take(&mut ebpf)?,
             reader: Some(EventReader::take(&mut ebpf)?),
+            seed: Seed::take(&mut ebpf)?,
             attachments: Attachments::default(),
             ebpf,
         })
