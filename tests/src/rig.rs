@@ -14,14 +14,17 @@
 
 pub mod capture;
 pub mod foreign;
+pub mod kamailio;
 pub mod lab;
 pub mod namespace;
 pub mod phone;
 pub mod policy;
 pub mod process;
+pub mod registrar;
 pub mod scanner;
 pub mod server;
 pub mod sipguard;
+pub mod subscriber;
 pub mod tcp;
 pub mod tool;
 pub mod traffic;
