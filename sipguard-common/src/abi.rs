@@ -4,17 +4,19 @@
 //! CLOCK_MONOTONIC unless said otherwise. Every change of a layout here raises
 //! [`ABI_VERSION`].
 
+mod endpoint;
 mod event;
+mod learned;
 mod policy;
 
-pub use self::{event::*, policy::*};
+pub use self::{endpoint::*, event::*, learned::*, policy::*};
 use crate::{
     method::{BUCKETS, METHOD_SLOTS},
     rule::RULE_SLOTS,
 };
 
 /// Version of all layouts in this module.
-pub const ABI_VERSION: u32 = 2;
+pub const ABI_VERSION: u32 = 3;
 
 /// An IPv6 address, or an IPv4 address mapped into it (`::ffff:a.b.c.d`), so
 /// that one map serves both families: sixteen bytes in network byte order.
@@ -188,24 +190,6 @@ pub struct ListSizes {
     pub pad: u32,
 }
 
-/// A block that sipguard made by itself. The key is an [`Address`], IPv6 masked
-/// to the policy's prefix.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[repr(C)]
-pub struct Ban {
-    /// When it stops to hold.
-    pub expires_ns: u64,
-    /// When it was made, or last renewed.
-    pub since_ns: u64,
-    /// [`crate::rule::Rule`] number of the reason.
-    pub rule: u32,
-    /// Slot of the signature that was the reason, plus one; 0 for none.
-    pub signature: u32,
-}
-
-/// Bans at once; the oldest make room for new ones.
-pub const BANS: usize = 65_536;
-
 /// State of one stranger: a theoretical arrival time per
 /// [`crate::method::Class`]. The key is an [`Address`], IPv6 masked to the
 /// policy's prefix.
@@ -313,7 +297,6 @@ const _: () = {
     assert!(size_of::<ListKey>() == 24);
     assert!(size_of::<ListEntry>() == 16);
     assert!(size_of::<ListSizes>() == 32);
-    assert!(size_of::<Ban>() == 24);
     assert!(size_of::<Source>() == 80);
     assert!(size_of::<Counters>() == 2304);
     assert!(size_of::<Ports>() == 80);
@@ -334,6 +317,7 @@ mod user {
     }
     pod!(Address, Ban, ListKey, ListEntry, ListSizes, Source, Ports, Counters, Interfaces);
     pod!(Judged, Event, EventLimits);
+    pod!(Endpoint, Verified, Site, Failures, BanMade, Replies, Transaction);
 }
 
 #[cfg(test)]

@@ -73,13 +73,13 @@ rules! {
     TrustedCps = 4, "trusted_cps", Drop;
     /// The source is in blacklist.toml or was blocked by the operator.
     Blocked = 6, "blocked", Drop;
-    /// The source is banned: sipguard saw a signature in its TCP connection.
+    /// The source is banned by sipguard itself: `sipguard why` says for what.
     Banned = 8, "banned", Drop;
     /// A later fragment of a datagram: it carries no port, so only the lists judge it.
     Fragment = 10, "fragment", Pass;
-    /// A later fragment of a stranger, where the policy says drop.
+    /// A later fragment of a source with nobody verified, where the policy says drop.
     FragmentStranger = 11, "fragment_stranger", Drop;
-    /// Posture closed: the source is not trusted.
+    /// Posture closed: the source is not trusted, and nobody there is verified.
     Closed = 12, "closed", Drop;
     /// A stranger over its limit of new TCP connections (SYN).
     SynRate = 13, "syn_rate", Drop;
@@ -93,6 +93,8 @@ rules! {
     Options = 20, "options", Drop;
     /// A request of a stranger over the limits on size and headers, where the policy sets any.
     Oversize = 22, "oversize", Drop;
+    /// A verified endpoint over its own limits.
+    RateVerified = 24, "rate_verified", Drop;
     /// A stranger over the limit of its method class.
     RateMethod = 26, "rate_method", Drop;
     /// A stranger over the limit of its source address.
@@ -103,10 +105,20 @@ rules! {
     Fanout = 32, "fanout", Drop;
     /// All strangers together are over their limit.
     RateStrangers = 34, "rate_strangers", Drop;
+    /// A stranger's first request while all strangers are over their limit: sent again, it may pass.
+    Greylist = 36, "greylist", Drop;
+    /// A verified endpoint's packet that no rule objected to.
+    Verified = 38, "verified", Pass;
     /// A stranger's packet that no rule objected to.
     Stranger = 40, "stranger", Pass;
     /// A stranger's packet that is no SIP message sipguard can read, within the limit of its source.
     Unparsed = 42, "unparsed", Pass;
+    /// Bans whoever guesses passwords: the server's replies have refused too many.
+    Auth = 44, "auth", Drop;
+    /// Bans a stranger that only tries out accounts: too many challenges and unknown users, no success.
+    Harvest = 46, "harvest", Drop;
+    /// Hides those of the server's replies to strangers from which they learn who has an account.
+    Stealth = 48, "stealth", Drop;
 }
 
 impl Rule {
@@ -122,6 +134,17 @@ impl Rule {
         }
         bits
     };
+
+    /// [`Self::bit`]s of the rules that look at what the server sends. No packet
+    /// that comes in is counted under them.
+    pub const EGRESS: u64 = Self::Auth.bit() | Self::Harvest.bit() | Self::Stealth.bit();
+
+    /// Whether the rule looks at what the server sends, and not at what comes
+    /// in.
+    #[must_use]
+    pub const fn is_egress(self) -> bool {
+        Self::EGRESS & self.bit() != 0
+    }
 
     /// The rule's bit in the masks of a policy.
     #[must_use]

@@ -1,24 +1,81 @@
 //! Bans that sipguard makes by itself, always with an end.
 
-use sipguard_common::{
-    abi::{Ban, Policy},
-    frame::Packet,
-};
+use sipguard_common::abi::{Ban, BanMade, Endpoint, Policy, bans_made, outcome};
 
-use crate::{clock, maps};
+use crate::{clock, limits, maps};
 
-/// Bans the source of a packet, for a signature by slot plus one. A ban that still holds starts anew.
+/// Why somebody is banned.
+pub(crate) struct Reason {
+    /// [`sipguard_common::rule::Rule`] number.
+    pub(crate) rule: u32,
+    /// Slot of the signature plus one, or 0.
+    pub(crate) signature: u32,
+    /// How many wrong passwords, or challenges and unknown users.
+    pub(crate) failures: u32,
+    /// Whether the evidence cannot be forged.
+    pub(crate) proven: bool,
+}
+
+/// Bans an endpoint or a whole source, and tells the daemon. A ban that still
+/// holds starts anew, and never ends earlier than it would have.
 #[inline(always)]
-pub(crate) fn ban(policy: &Policy, packet: *const Packet, rule: u32, slot: u32) {
-    if policy.ban_ns == 0 {
+pub(crate) fn ban(
+    policy: &Policy,
+    endpoint: &Endpoint,
+    reason: &Reason,
+    ifindex: u32,
+    server: sipguard_common::abi::Address,
+) {
+    let span_ns = if reason.proven { policy.ban_ns } else { policy.auth.unproven_ban_ns };
+    if policy.ban_ns == 0 || span_ns == 0 {
         return;
     }
-    // SAFETY: the packet lies in the scratch memory.
-    let source = unsafe { (*packet).source.source(policy.source_mask) };
     let since_ns = clock::now();
-    let ban = Ban { expires_ns: since_ns + policy.ban_ns, since_ns, rule, signature: slot };
-    if maps::BANNED.insert(source, ban, 0).is_ok() {
-        // From now on the map is looked at. A word of one value only.
-        let _ = maps::BANS_MADE.set(0, 1, 0);
+    let mut expires_ns = since_ns + span_ns;
+    // SAFETY: where the LRU gives the ban to somebody else meanwhile, this one
+    // ends with that one's.
+    if let Some(before) = unsafe { maps::BANNED.get(endpoint) }
+        && before.expires_ns > expires_ns
+    {
+        expires_ns = before.expires_ns;
     }
+    let Reason { rule, signature, failures, proven } = *reason;
+    let ban = Ban { expires_ns, since_ns, rule, signature, failures, proven: u32::from(proven) };
+    if maps::BANNED.insert(endpoint, ban, 0).is_err() {
+        return;
+    }
+    let made = if endpoint.is_whole() { bans_made::SOURCES } else { bans_made::ENDPOINTS };
+    if let Some(word) = maps::BANS_MADE.get_ptr_mut(0) {
+        // From now on the map is looked at.
+        // SAFETY: a map value.
+        unsafe { limits::or(word, made) };
+    }
+    tell(endpoint, &ban, ifindex, server, outcome::DROPPED);
+}
+
+/// Tells the daemon of a ban that was made, or would have been.
+#[inline(always)]
+pub(crate) fn tell(
+    endpoint: &Endpoint,
+    ban: &Ban,
+    ifindex: u32,
+    server: sipguard_common::abi::Address,
+    outcome: u8,
+) {
+    let Some(mut entry) = maps::BANS_TOLD.reserve(0) else {
+        return;
+    };
+    entry.write(BanMade {
+        time_ns: ban.since_ns,
+        expires_ns: ban.expires_ns,
+        endpoint: *endpoint,
+        server,
+        ifindex,
+        rule: ban.rule,
+        signature: ban.signature,
+        failures: ban.failures,
+        proven: ban.proven,
+        outcome: u32::from(outcome),
+    });
+    entry.submit(0);
 }

@@ -45,6 +45,24 @@ unsafe fn compare_and_swap(word: *mut u64, old: u64, new: u64) -> u64 {
     }
 }
 
+/// Sets bits of a word, whatever other CPUs do to it meanwhile. Linux 5.12.
+///
+/// # Safety
+/// The word is a map value.
+#[inline(always)]
+pub(crate) unsafe fn or(word: *mut u64, bits: u64) {
+    #[cfg(target_arch = "bpf")]
+    // SAFETY: one 8-byte aligned word of a map value.
+    unsafe {
+        core::arch::asm!("lock *(u64 *)({p} + 0) |= {v}", p = in(reg) word, v = in(reg) bits);
+    }
+    #[cfg(not(target_arch = "bpf"))]
+    // SAFETY: compiled for the host only to be checked, never run.
+    unsafe {
+        *word |= bits;
+    }
+}
+
 /// One packet at `now` meets one bucket. True while within the limit.
 #[inline(always)]
 pub(crate) unsafe fn spend(word: *mut u64, now: u64, limit: Limit) -> bool {

@@ -2,7 +2,7 @@
 
 use aya_ebpf::btf_maps::{HashMap, LpmTrie, lpm_trie::Key};
 use sipguard_common::{
-    abi::{Address, LIST_KEY_HEAD_BITS, ListEntry, ListKey, ListSizes, Policy, cps},
+    abi::{Address, Endpoint, LIST_KEY_HEAD_BITS, ListEntry, ListKey, ListSizes, Policy, cps},
     decide::Listed,
     networks, opaque,
 };
@@ -137,7 +137,8 @@ fn is_banned(policy: *const Policy, source: Address) -> bool {
     let source = source.source(unsafe { (*policy).source_mask });
     // SAFETY: where the LRU gives the ban to another source meanwhile, one
     // packet meets the end of that one's.
-    unsafe { maps::BANNED.get(source) }.is_some_and(|ban| clock::now() < ban.expires_ns)
+    unsafe { maps::BANNED.get(Endpoint::whole(source)) }
+        .is_some_and(|ban| clock::now() < ban.expires_ns)
 }
 
 /// Whether the lists name the source in the scratch memory; of a trusted one,

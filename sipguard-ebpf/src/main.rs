@@ -18,20 +18,20 @@ mod payload;
 mod world;
 
 use aya_ebpf::{
-    bindings::{xdp_action, xdp_md},
-    macros::xdp,
-    programs::XdpContext,
+    bindings::{TC_ACT_UNSPEC, xdp_action, xdp_md},
+    macros::{classifier, xdp},
+    programs::{TcContext, XdpContext},
 };
 use aya_log_ebpf::debug;
 use sipguard_common::{
-    abi::{Policy, outcome},
+    abi::{Endpoint, Policy, outcome},
     decide::{Judgement, decide},
     frame::{Frame as _, Packet, TCP, Transport, parse},
     rule::Rule,
     scan::{self, Scratch},
 };
 
-use crate::{events::Told, packet::Ingress, world::Kernel};
+use crate::{bans::Reason, events::Told, packet::Ingress, world::Kernel};
 
 /// Judges each frame that comes in.
 #[xdp(frags)]
@@ -42,6 +42,13 @@ pub(crate) fn sipguard_ingress(context: XdpContext) -> u32 {
         count::count_plain(ifindex, frame.len(), Rule::NotSip);
         xdp_action::XDP_PASS
     })
+}
+
+/// Reads each frame that goes out. Linux 6.6, where the program stands among
+/// others (tcx); before, in a queueing discipline of its own (clsact).
+#[classifier]
+pub(crate) fn sipguard_egress(_context: TcContext) -> i32 {
+    TC_ACT_UNSPEC
 }
 
 /// `None` where the packet is none of our business, or there is no policy yet.
@@ -130,7 +137,7 @@ extern "C" fn end(context: *mut xdp_md, policy: *const Policy, ifindex: u32, jud
     let (rule, outcome, action) = if !judgement.is_drop() {
         (lowest(would), outcome::WOULD_DROP, xdp_action::XDP_PASS)
     } else if Rule::CLOSES >> (judgement.rule & 63) & 1 == 1
-        && close(frame, policy, scratch, judgement.rule, slot)
+        && close(frame, policy, scratch, ifindex, judgement.rule, slot)
     {
         (judgement.rule, outcome::RESET, xdp_action::XDP_PASS)
     } else {
@@ -148,6 +155,7 @@ fn close(
     frame: &Ingress<'_>,
     policy: &Policy,
     scratch: *mut Scratch,
+    ifindex: u32,
     rule: u32,
     slot: u32,
 ) -> bool {
@@ -159,7 +167,11 @@ fn close(
         return false;
     }
     if rule == Rule::Signature.number() && evidence::is_two_way(frame, packet) {
-        bans::ban(policy, packet, rule, slot);
+        // SAFETY: this CPU's own memory.
+        let (source, server) =
+            unsafe { ((*packet).source.source(policy.source_mask), (*packet).destination) };
+        let reason = Reason { rule, signature: slot, failures: 0, proven: true };
+        bans::ban(policy, &Endpoint::whole(source), &reason, ifindex, server);
     }
     frame.reset(header).is_some()
 }

@@ -7,9 +7,10 @@ use aya_ebpf::{
 };
 use sipguard_common::{
     abi::{
-        self, Address, BANS, Ban, Counters, Event, EventLimits, INTERFACE_SLOTS, Interfaces,
-        Judged, ListEntry, ListKey, ListSizes, MAX_BLOCKED, MAX_TRUSTED, PEERS as PEER_SLOTS,
-        Policy, Ports, Source,
+        self, Address, BANS, Ban, BanMade, Counters, Endpoint, Event, EventLimits, Failures,
+        INTERFACE_SLOTS, Interfaces, Judged, ListEntry, ListKey, ListSizes, MAX_BLOCKED,
+        MAX_TRUSTED, PEERS as PEER_SLOTS, Policy, Ports, Replies, Site, Source, Transaction,
+        Verified,
     },
     automaton::SIGNATURE_SLOTS,
     method, networks,
@@ -77,14 +78,62 @@ pub(crate) static BLOCKED: HashMap<ListKey, ListEntry, MAX_BLOCKED, NO_PREALLOC>
 #[btf_map]
 pub(crate) static BLOCKED_PREFIX: LpmTrie<ListKey, ListEntry, MAX_BLOCKED> = LpmTrie::new();
 
-/// What sipguard blocked by itself, by source. Written only on evidence that
-/// cannot be spoofed: a flood of made-up addresses evicts nothing.
+/// What sipguard blocked by itself. A flood of made-up addresses evicts little:
+/// of evidence that can be forged there is only as much as the strangers' budget
+/// lets through.
 #[btf_map]
-pub(crate) static BANNED: LruHashMap<Address, Ban, BANS> = LruHashMap::new();
+pub(crate) static BANNED: LruHashMap<Endpoint, Ban, BANS> = LruHashMap::new();
 
-/// 1 from the first ban on: until then nobody looks for one.
+/// [`abi::bans_made`]: until the first ban nobody looks for one.
 #[btf_map]
 pub(crate) static BANS_MADE: Array<u64, 1> = Array::new();
+
+/// Who is verified. Written only on evidence that cannot be forged.
+#[btf_map]
+pub(crate) static ENDPOINTS: LruHashMap<Endpoint, Verified, { abi::ENDPOINTS }> = LruHashMap::new();
+
+/// Who is verified on evidence that may be forged: a map of its own, so that a
+/// flood of such never takes the room of the others.
+#[btf_map]
+pub(crate) static ENDPOINTS_UNPROVEN: LruHashMap<Endpoint, Verified, { abi::ENDPOINTS_UNPROVEN }> =
+    LruHashMap::new();
+
+/// Sources with verified endpoints.
+#[btf_map]
+pub(crate) static SITES: LruHashMap<Address, Site, { abi::SITES }> = LruHashMap::new();
+
+/// A bit for each hash of an address that may be in one of the three above: a
+/// stranger pays for one look-up, and not for three.
+#[btf_map]
+pub(crate) static KNOWN: Array<u64, { abi::KNOWN as usize }> = Array::new();
+
+/// Refused requests by who sent them.
+#[btf_map]
+pub(crate) static FAILURES: LruHashMap<Endpoint, Failures, { abi::FAILURES }> = LruHashMap::new();
+
+/// Requests with credentials that wait for their answer.
+#[btf_map]
+pub(crate) static TRANSACTIONS: Array<Transaction, { abi::TRANSACTIONS as usize }> = Array::new();
+
+/// Nonces that the server has sent, and to whom.
+#[btf_map]
+pub(crate) static CHALLENGES: Array<u64, { abi::CHALLENGES as usize }> = Array::new();
+
+/// Strangers' requests that shall come again.
+#[btf_map]
+pub(crate) static GREYLIST: Array<u64, { abi::GREYLIST as usize }> = Array::new();
+
+/// Bans, for the daemon.
+#[btf_map]
+pub(crate) static BANS_TOLD: RingBuf<BanMade, { 64 * 1024 }> = RingBuf::new();
+
+/// What leaves.
+#[btf_map]
+pub(crate) static REPLIES: PerCpuArray<Replies, INTERFACE_SLOTS> = PerCpuArray::new();
+
+/// Working memory of the egress program.
+#[btf_map]
+pub(crate) static EGRESS: PerCpuArray<Scratch, 1> = PerCpuArray::new();
 
 #[btf_map]
 pub(crate) static PROTECTED: LpmTrie<ListKey, ListEntry, 65_536> = LpmTrie::new();

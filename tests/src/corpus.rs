@@ -298,7 +298,13 @@ mod tests {
                 | Rule::RateSubnet
                 | Rule::Fanout
                 | Rule::RateStrangers
+                | Rule::RateVerified
+                | Rule::Greylist
+                | Rule::Verified
                 | Rule::Stranger => {}
+                Rule::Auth | Rule::Harvest | Rule::Stealth => {
+                    panic!("{}: no packet that comes in is under this rule", case.name)
+                }
             }
             if let Setup::Exhausted(_) = case.setup {
                 assert!(case.source().is_some(), "{} has no source", case.name);

@@ -79,7 +79,7 @@ fn before(case: &Case, plan: &Plan) -> Before {
         Setup::OverCps => before.peer = exhausted(policy.cps[usize::from(cps::SMALL)]),
         Setup::Banned => {
             let expires_ns = NOW_NS + 1;
-            before.ban = Some(Ban { expires_ns, since_ns: 0, rule: 0, signature: 0 });
+            before.ban = Some(Ban { expires_ns, ..Ban::default() });
         }
         _ => {}
     }

@@ -265,7 +265,7 @@ fn i6_a_ban_ends_by_itself() {
         .expect("a policy");
     kernel.set_clock(S).expect("a clock");
     assert_eq!(rule(&mut kernel, "198.51.100.7:5060"), Rule::Options);
-    let ban = Ban { expires_ns: 2 * S, since_ns: S, rule: 18, signature: 1 };
+    let ban = Ban { expires_ns: 2 * S, since_ns: S, rule: 18, signature: 1, ..Ban::default() };
     for banned in ["198.51.100.7", "198.51.100.9", "192.0.2.1", "203.0.113.7", "2001:db8:5::7"] {
         kernel.ban(address(banned), ban).expect("a ban");
     }

@@ -31,6 +31,31 @@ pub mod fragments {
     pub const DROP: u32 = 1;
 }
 
+/// Which replies to strangers leave: [`Policy::stealth`].
+pub mod stealth {
+    /// All.
+    pub const ALL: u32 = 0;
+    /// Provisional ones, successes and challenges.
+    pub const CHALLENGES: u32 = 1;
+    /// None.
+    pub const NONE: u32 = 2;
+}
+
+/// When the server's replies ban somebody.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Auth {
+    /// Wrong passwords within the window that ban; 0 means that none do.
+    pub failures: u32,
+    /// Challenges and unknown users within the window that ban; likewise.
+    pub harvest: u32,
+    /// The window, in nanoseconds.
+    pub window_ns: u64,
+    /// How long a ban lasts of which the evidence may be forged, in
+    /// nanoseconds.
+    pub unproven_ban_ns: u64,
+}
+
 /// A configured keepalive: the first `mask` bytes of a payload.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
@@ -72,14 +97,17 @@ pub struct Policy {
     pub max_lines: u32,
     /// Bits of [`super::Ports`] that a stranger may set; 0 means all.
     pub max_ports: u32,
-    pub pad: u32,
+    /// [`stealth`].
+    pub stealth: u32,
     /// [`crate::rule::Rule::bit`]s of the rules that drop.
     pub enforced: u64,
     /// Bits of the rules that only count what they would have dropped. A rule
     /// in neither is off.
     pub observed: u64,
-    /// How long a source is banned, in nanoseconds.
+    /// How long somebody is banned on evidence that cannot be forged, in
+    /// nanoseconds; 0 means not at all.
     pub ban_ns: u64,
+    pub auth: Auth,
     /// How long a source's ports are remembered, in nanoseconds.
     pub ports_window_ns: u64,
     /// Which part of an IPv6 address is the source, in memory order.
@@ -92,6 +120,11 @@ pub struct Policy {
     pub limits: [Limit; BUCKETS],
     /// Limits of all strangers together by [`crate::method::Budget`] number.
     pub strangers: [Limit; BUDGETS],
+    /// Limits of a verified endpoint by class.
+    pub verified: [Limit; BUCKETS],
+    /// Limit of the repeated requests of strangers that pass while
+    /// [`crate::method::Budget::Total`] is spent.
+    pub reserve: Limit,
     /// Limit of the requests and new connections of a network of strangers.
     pub subnet: Limit,
     /// Limits of the INVITEs of a trusted peer by class.
@@ -113,6 +146,7 @@ pub struct Policy {
 const _: () = {
     assert!(size_of::<Limit>() == 16);
     assert!(size_of::<Keepalive>() == 32);
+    assert!(size_of::<Auth>() == 24);
     // KMALLOC_MAX_SIZE, the largest array value that every supported kernel
     // takes, is 4 MiB on x86-64.
     assert!(size_of::<Policy>() <= 4 << 20);

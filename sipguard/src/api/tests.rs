@@ -396,6 +396,9 @@ fn ban(source: &str, seconds: i64) -> BanEntry {
         since: now - SignedDuration::from_secs(seconds),
         rule: Rule::Signature,
         signature: 1,
+        port: None,
+        failures: 0,
+        proven: true,
     }
 }
 

@@ -12,7 +12,7 @@ use aya::{
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use jiff::{SignedDuration, Timestamp, Unit};
 use sipguard_common::{
-    abi::{Address, Ban},
+    abi::{Address, Ban, Endpoint, bans_made},
     rule::Rule,
 };
 
@@ -26,8 +26,11 @@ use super::{
 /// A ban that holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BanEntry {
-    /// The banned source: an address, or an IPv6 network.
+    /// The banned source: an address, or an IPv6 network; of a single endpoint
+    /// its address.
     pub source: IpNet,
+    /// Where only an endpoint is banned, its port and the protocol number of IP.
+    pub port: Option<(u16, u8)>,
     /// When it ends, on the wall clock as it stands now, to the second.
     pub expires: Timestamp,
     /// When it was made or last renewed, likewise.
@@ -37,10 +40,14 @@ pub struct BanEntry {
     /// The signature that was the reason, as `Kernel::signature_name` takes it;
     /// 0 for none.
     pub signature: u32,
+    /// How many wrong passwords, or challenges and unknown users.
+    pub failures: u32,
+    /// Whether the evidence cannot be forged.
+    pub proven: bool,
 }
 
 pub(super) struct Bans {
-    map: HashMap<MapData, Address, Ban>,
+    map: HashMap<MapData, Endpoint, Ban>,
     made: ArrayMap<u64>,
     /// The policy's.
     source_mask: [u64; 2],
@@ -61,12 +68,18 @@ impl Bans {
         self.source_mask = mask;
     }
 
-    /// Writes a ban, with times on the program's clock.
+    /// Writes a ban of a whole source, with times on the program's clock.
     pub(super) fn set(&mut self, address: IpAddr, ban: Ban) -> Result<(), KernelError> {
-        let source = key(address).source(self.source_mask);
-        self.map.insert(source, ban, 0).map_err(KernelError::map("banning a source"))?;
+        self.set_endpoint(Endpoint::whole(key(address).source(self.source_mask)), ban)
+    }
+
+    /// Writes a ban of an endpoint or of a whole source, likewise.
+    pub(super) fn set_endpoint(&mut self, endpoint: Endpoint, ban: Ban) -> Result<(), KernelError> {
+        self.map.insert(endpoint, ban, 0).map_err(KernelError::map("banning"))?;
         // Behind the ban: from then on packets look for it.
-        self.made.set(0, 1, 0).map_err(KernelError::map("banning a source"))
+        let made = if endpoint.is_whole() { bans_made::SOURCES } else { bans_made::ENDPOINTS };
+        let before = self.made.get(&0, 0).map_err(KernelError::map("banning"))?;
+        self.made.set(0, before | made, 0).map_err(KernelError::map("banning"))
     }
 
     pub(super) fn ban(
@@ -75,22 +88,23 @@ impl Bans {
         ttl: Duration,
         rule: Rule,
     ) -> Result<(), KernelError> {
-        let ban =
-            Ban { expires_ns: after(ttl), since_ns: now(), rule: rule.number(), signature: 0 };
+        let ban = Ban {
+            expires_ns: after(ttl),
+            since_ns: now(),
+            rule: rule.number(),
+            proven: 1,
+            ..Ban::default()
+        };
         self.set(address, ban)
     }
 
     /// Lifts the bans that hit an address of this network. Gives how many.
     pub(super) fn unban(&mut self, net: IpNet) -> Result<usize, KernelError> {
-        let keys = match single(net) {
-            Some(address) => vec![key(address).source(self.source_mask)],
-            None => self.keys_in(net)?,
-        };
         let mut lifted = 0;
-        for key in keys {
+        for key in self.keys_in(net)? {
             match self.map.remove(&key) {
                 Ok(()) => lifted += 1,
-                // Not banned, or the LRU made room meanwhile.
+                // The LRU made room meanwhile.
                 Err(error) if is_missing(&error) => {}
                 Err(error) => return Err(KernelError::map("lifting a ban")(error)),
             }
@@ -98,8 +112,8 @@ impl Bans {
         Ok(lifted)
     }
 
-    fn keys_in(&self, net: IpNet) -> Result<Vec<Address>, KernelError> {
-        let keys: Result<Vec<Address>, MapError> = self.map.keys().collect();
+    fn keys_in(&self, net: IpNet) -> Result<Vec<Endpoint>, KernelError> {
+        let keys: Result<Vec<Endpoint>, MapError> = self.map.keys().collect();
         let mut keys = keys.map_err(KernelError::map("reading bans"))?;
         keys.retain(|key| {
             let source = self.network(*key);
@@ -120,30 +134,30 @@ impl Bans {
             let Some(rule) = Rule::from_number(ban.rule) else { continue };
             bans.push(BanEntry {
                 source: self.network(key),
+                port: (!key.is_whole()).then(|| (u16::from_be_bytes(key.port()), key.protocol())),
                 expires: at(wall, now, ban.expires_ns),
                 since: at(wall, now, ban.since_ns),
                 rule,
                 signature: ban.signature,
+                failures: ban.failures,
+                proven: ban.proven != 0,
             });
         }
         Ok(bans)
     }
 
     /// The network that a key of the map stands for.
-    fn network(&self, key: Address) -> IpNet {
+    fn network(&self, key: Endpoint) -> IpNet {
         let [head, tail] = self.source_mask;
         let bits = (head.count_ones() + tail.count_ones()) as u8;
-        match IpAddr::V6(Ipv6Addr::from(key.octets())).to_canonical() {
+        let bits = if key.is_whole() { bits } else { 128 };
+        match IpAddr::V6(Ipv6Addr::from(key.address.octets())).to_canonical() {
             IpAddr::V4(address) => IpNet::V4(Ipv4Net::from(address)),
             IpAddr::V6(address) => {
                 IpNet::V6(Ipv6Net::new(address, bits).unwrap_or_else(|_| address.into()))
             }
         }
     }
-}
-
-fn single(net: IpNet) -> Option<IpAddr> {
-    (net.prefix_len() == net.max_prefix_len()).then(|| net.addr())
 }
 
 fn key(address: IpAddr) -> Address {

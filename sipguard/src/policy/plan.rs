@@ -285,7 +285,8 @@ pub struct Plan {
 const _: () = {
     let head = 10 * size_of::<u32>()
         + 9 * size_of::<u64>()
-        + (BUCKETS + BUDGETS + CPS_CLASSES + 3) * size_of::<Limit>()
+        + size_of::<abi::Auth>()
+        + (2 * BUCKETS + BUDGETS + CPS_CLASSES + 4) * size_of::<Limit>()
         + abi::KEEPALIVES * size_of::<Keepalive>()
         + 2048 * size_of::<u64>()
         + MAX_SIGNATURES * size_of::<u16>();
@@ -335,6 +336,12 @@ impl Plan {
         policy.enforced = self.modes.bits(RuleMode::Enforce);
         policy.observed = self.modes.bits(RuleMode::Observe);
         policy.ban_ns = nanoseconds(self.ban);
+        policy.auth = abi::Auth {
+            failures: 5,
+            harvest: 30,
+            window_ns: 600_000_000_000,
+            unproven_ban_ns: 60_000_000_000,
+        };
         policy.events_rule = self.events.rule.limit();
         policy.events_source = self.events.source.limit();
     }
