@@ -25,6 +25,7 @@ pub mod scanner;
 pub mod server;
 pub mod sipguard;
 pub mod subscriber;
+pub mod talker;
 pub mod tcp;
 pub mod tool;
 pub mod traffic;
