@@ -14,6 +14,7 @@
 
 pub mod capture;
 pub mod foreign;
+pub mod forger;
 pub mod kamailio;
 pub mod lab;
 pub mod namespace;
