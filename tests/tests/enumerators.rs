@@ -82,10 +82,7 @@ fn f23_users_that_there_are_look_like_those_that_there_are_not() -> Result<()> {
             let missing = answer(&talker, method, "3002", guess)?;
             let context = format!("{method}, guess: {}, forbids: {forbids}", guess.is_some());
             ensure!(!there.is_empty(), "no answer to {context}");
-            ensure!(
-                there == missing,
-                "{context}:\nthere: {there:#?}\nmissing: {missing:#?}"
-            );
+            ensure!(there == missing, "{context}:\nthere: {there:#?}\nmissing: {missing:#?}");
         }
         ensure!(registrar.count(STRANGER, Outcome::Missing)? == 4);
     }
@@ -166,9 +163,8 @@ fn harvest_ban(sipguard: &Sipguard<'_>) -> Result<Value> {
     let bans = sipguard.bans()?;
     let ban = bans.into_iter().next().context("nobody is banned")?;
     ensure!(ban["rule"] == "harvest" && ban["source"] == "198.51.100.7", "{ban}");
-    let time = |name: &str| -> Result<Timestamp> {
-        Ok(ban[name].as_str().context("no time")?.parse()?)
-    };
+    let time =
+        |name: &str| -> Result<Timestamp> { Ok(ban[name].as_str().context("no time")?.parse()?) };
     let lasts = time("until")?.duration_since(time("since")?);
     ensure!(lasts <= SHORT, "a forged sender would be banned for {lasts}");
     Ok(ban)

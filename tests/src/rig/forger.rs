@@ -60,10 +60,14 @@ impl Forger {
         let SocketAddr::V4(to) = to else { bail!("{to} is not of IPv4") };
         let frame = packet.build();
         let packet = frame.get(ETHERNET..).context("no packet in the frame")?.to_vec();
-        let number_at =
-            packet.windows(NUMBER.len()).position(|window| window == NUMBER.as_bytes());
+        let number_at = packet.windows(NUMBER.len()).position(|window| window == NUMBER.as_bytes());
         let raw = lab.outside().enter(|| {
-            Ok(socket(AddressFamily::Inet, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::Raw)?)
+            Ok(socket(
+                AddressFamily::Inet,
+                SockType::Raw,
+                SockFlag::SOCK_CLOEXEC,
+                SockProtocol::Raw,
+            )?)
         })?;
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
