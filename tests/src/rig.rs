@@ -12,7 +12,9 @@
 //! children, which the kernel kills when this process ends, however it ends.
 //! So nothing is left behind and the machine's own network is never touched.
 
+pub mod answerer;
 pub mod capture;
+pub mod carrier;
 pub mod foreign;
 pub mod forger;
 pub mod kamailio;

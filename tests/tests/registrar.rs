@@ -2,18 +2,26 @@
 //! its attackers succeed. What the tests of the filter show would be worth
 //! nothing otherwise.
 
-use std::{net::IpAddr, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use anyhow::{Result, ensure};
 use tests::rig::{
+    answerer::Answerer,
+    carrier::Carrier,
     lab::{Lab, STRANGER, STRANGER_V6, STRANGERS},
     registrar::{Outcome, Registrar, Ways, password},
     scanner::Attacker,
     subscriber::{Deed, Subscribers, Transport},
     tool::{Tool, can_run},
+    wait,
 };
 
 const TOOLS: &[Tool] = &[Tool::Ip, Tool::Unshare, Tool::Kamailio, Tool::Sipp];
+
+const PATIENCE: Duration = Duration::from_secs(20);
 
 const ATTACKER: Attacker = Attacker { address: STRANGER, port: 5066 };
 
@@ -120,5 +128,39 @@ fn svwar_tells_users_apart_where_the_registrar_does() -> Result<()> {
     let found = ATTACKER.looks_for(&lab, "1990-2009", "REGISTER")?.found()?;
     // svwar gives up, or takes all of them.
     ensure!(found.is_empty() || found.len() == 20, "{found:?}");
+    Ok(())
+}
+
+#[test]
+fn the_registrar_probes_its_phones_and_hears_them() -> Result<()> {
+    if !can_run(TOOLS) {
+        return Ok(());
+    }
+    let lab = Lab::new()?;
+    let ways = Ways { probes: Some(Duration::from_secs(1)), ..Ways::default() };
+    let mut registrar = Registrar::start(&lab, ways)?;
+    Subscribers::one(STRANGER, 5062, 1001).does(Deed::Register(1), &lab)?;
+    let phone = Answerer::start(&lab, &[SocketAddr::new(STRANGER, 5062)])?;
+    wait::until("two answers", PATIENCE, || {
+        Ok((registrar.count(STRANGER, Outcome::Response)? >= 2).then_some(()))
+    })?;
+    ensure!(phone.asked() >= 2);
+    Ok(())
+}
+
+#[test]
+fn the_registrar_has_an_account_at_a_carrier() -> Result<()> {
+    if !can_run(TOOLS) {
+        return Ok(());
+    }
+    let lab = Lab::new()?;
+    let place = SocketAddr::new(STRANGERS[2], 5060);
+    let carrier = Carrier::start(&lab, place, 1001)?;
+    let mut registrar = Registrar::start(&lab, Ways { carrier: Some(place), ..Ways::default() })?;
+    let customer = SocketAddr::new(STRANGERS[1], 5062);
+    Subscribers::one(customer.ip(), customer.port(), 1001).does(Deed::Register(1), &lab)?;
+    let _customer = Answerer::start(&lab, &[customer])?;
+    carrier.succeeds()?;
+    ensure!(registrar.count(place.ip(), Outcome::Carrier)? == 1);
     Ok(())
 }

@@ -17,8 +17,8 @@ pub const USERS: RangeInclusive<u32> = 1000..=1999;
 /// The table of accounts at carriers, as Kamailio's db_text reads it.
 const ACCOUNTS: &str = "id(int,auto) l_uuid(string) l_username(string) l_domain(string) r_username(string) \
      r_domain(string) realm(string) auth_username(string) auth_password(string) \
-     auth_ha1(string) auth_proxy(string) expires(int) flags(int) reg_delay(int) \
-     contact_addr(string) socket(string)\n";
+     auth_ha1(string,null) auth_proxy(string) expires(int) flags(int) reg_delay(int) \
+     contact_addr(string,null) socket(string,null)\n";
 
 /// The versions of the tables, which db_text asks for.
 const VERSIONS: &str = "table_name(string) table_version(int)\nuacreg:5\n";
