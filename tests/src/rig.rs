@@ -27,6 +27,7 @@ pub mod registrar;
 pub mod scanner;
 pub mod server;
 pub mod sipguard;
+pub mod softphone;
 pub mod subscriber;
 pub mod talker;
 pub mod tcp;

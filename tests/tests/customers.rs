@@ -1,7 +1,7 @@
 //! Customers of a real registrar behind sipguard: they register, renew, call and
 //! move as phones do, and nothing of it is held against them.
 
-use std::{thread, time::Duration};
+use std::{net::SocketAddr, thread, time::Duration};
 
 use anyhow::{Result, ensure};
 use tests::rig::{
@@ -9,12 +9,16 @@ use tests::rig::{
     policy::Policy,
     registrar::{Outcome, Registrar, Ways},
     sipguard::{Sipguard, Stats},
+    softphone::Softphone,
     subscriber::{Deed, Subscribers, Transport},
     talker::Talker,
     tool::{Tool, can_run},
+    wait,
 };
 
 const TOOLS: &[Tool] = &[Tool::Ip, Tool::Unshare, Tool::Kamailio, Tool::Sipp, Tool::Sipguard];
+
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Nobody was banned, and nothing dropped.
 fn unharmed(sipguard: &Sipguard<'_>) -> Result<Stats> {
@@ -55,6 +59,24 @@ fn l03_an_unknown_phone_registers_and_refreshes() -> Result<()> {
     ensure!(registrar.count(STRANGER, Outcome::Right)? == 16);
     ensure!(registrar.count(STRANGER_V6, Outcome::Wrong)? == 0);
     Ok(())
+}
+
+/// L03, L10: a softphone that people use registers, and answers what the server
+/// asks it.
+#[test]
+fn l03_l10_a_softphone_registers_and_is_probed() -> Result<()> {
+    if !can_run(&[TOOLS, &[Tool::Baresip]].concat()) {
+        return Ok(());
+    }
+    let lab = Lab::new()?;
+    let ways = Ways { probes: Some(Duration::from_secs(1)), ..Ways::default() };
+    let mut registrar = Registrar::start(&lab, ways)?;
+    let sipguard = Sipguard::start(&lab, &Policy::usual()?, &["--iface", WAN])?;
+    let _softphone = Softphone::start(&lab, SocketAddr::new(STRANGER, 5080), 1001)?;
+    wait::until("three answers of the softphone", PATIENCE, || {
+        Ok((registrar.count(STRANGER, Outcome::Response)? >= 3).then_some(()))
+    })?;
+    unharmed(&sipguard).map(drop)
 }
 
 /// L04: the server finds each nonce too old after a second. Six such challenges
