@@ -6,7 +6,7 @@ use std::{
     os::fd::{AsRawFd as _, OwnedFd},
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -40,7 +40,8 @@ const LIMIT: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub struct Forger {
     stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<Result<u64>>>,
+    sent: Arc<AtomicU32>,
+    thread: Option<JoinHandle<Result<()>>>,
 }
 
 impl Forger {
@@ -69,13 +70,19 @@ impl Forger {
                 SockProtocol::Raw,
             )?)
         })?;
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = Arc::clone(&stop);
+        let (stop, sent) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
+        let (stopped, counted) = (Arc::clone(&stop), Arc::clone(&sent));
         let thread = thread::spawn(move || {
             let template = Template { packet, number_at };
-            send(&raw, &template, to.into(), per_second, source, &stopped)
+            send(&raw, &template, to.into(), per_second, source, &stopped, &counted)
         });
-        Ok(Self { stop, thread: Some(thread) })
+        Ok(Self { stop, sent, thread: Some(thread) })
+    }
+
+    /// How many were sent so far.
+    #[must_use]
+    pub fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed).into()
     }
 
     /// Stops it; gives how many were sent.
@@ -85,7 +92,8 @@ impl Forger {
     pub fn stop(mut self) -> Result<u64> {
         self.stop.store(true, Ordering::Relaxed);
         let thread = self.thread.take().context("stopped already")?;
-        thread.join().map_err(|_| anyhow!("the forger has panicked"))?
+        thread.join().map_err(|_| anyhow!("the forger has panicked"))??;
+        Ok(self.sent())
     }
 }
 
@@ -126,7 +134,8 @@ fn send(
     per_second: u32,
     source: impl Fn(u32) -> u32,
     stop: &AtomicBool,
-) -> Result<u64> {
+    sent: &AtomicU32,
+) -> Result<()> {
     let mut headers = MultiHeaders::preallocate(BATCH, None);
     let mut packets = vec![Vec::new(); BATCH];
     let destinations = [Some(to); BATCH];
@@ -153,8 +162,9 @@ fn send(
             [],
             MsgFlags::empty(),
         )?;
+        sent.store(number, Ordering::Relaxed);
     }
-    Ok(number.into())
+    Ok(())
 }
 
 #[cfg(test)]
