@@ -14,7 +14,7 @@ use sipguard_common::{
 
 use super::{Daemon, Filter, FilterError, Host, Place};
 use crate::{
-    kernel::{Attached, AttachedMode, BanEntry, EventLosses, InterfaceCounters},
+    kernel::{Attached, AttachedMode, BanEntry, EgressMode, EventLosses, InterfaceCounters},
     policy::{Plan, Posture, Target},
 };
 
@@ -56,6 +56,7 @@ impl Fake {
             ifindex: 2,
             mode: AttachedMode::Native,
             note: None,
+            egress: EgressMode::Tcx,
         };
         Daemon::new(Box::new(self.clone()), place, plan, vec![attached])
     }

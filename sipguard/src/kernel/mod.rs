@@ -1,4 +1,4 @@
-//! The kernel program and its maps: the only room that knows aya.
+//! The kernel programs and their maps: the only room that knows aya.
 
 mod attach;
 mod bans;
@@ -13,32 +13,33 @@ mod log;
 mod netlink;
 mod object;
 mod policy;
+mod seed;
 mod test_run;
 
 use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
-use aya::{Ebpf, maps::MapData, programs::Xdp};
+use aya::{Ebpf, maps::MapData};
 use ipnet::IpNet;
 use sipguard_common::rule::Rule;
 
 use self::{
     attach::Attachments, bans::Bans, counters::CounterMaps, events::EventCounters,
-    hits::SignatureHits, lists::Lists, policy::PolicyMap,
+    hits::SignatureHits, lists::Lists, policy::PolicyMap, seed::Seed,
 };
 pub use self::{
-    attach::{Attached, AttachedMode},
+    attach::{Attached, AttachedMode, EgressMode},
     bans::BanEntry,
     counters::InterfaceCounters,
     error::KernelError,
     events::{EventLosses, EventReader},
     lists::ListKind,
     log::{LOG_TARGET, LogLevel, ProgramLog},
-    object::{ProgramInfo, instruction_budget},
+    object::{ProgramInfo, ProgramInfos, instruction_budget},
     test_run::{Action, BenchKernel, TestKernel, Verdict},
 };
 use crate::policy::{Plan, Target};
 
-/// The loaded kernel program. It stays attached as long as this lives.
+/// The loaded kernel programs. They stay attached as long as this lives.
 pub struct Kernel {
     ebpf: Ebpf,
     lists: Lists,
@@ -48,11 +49,13 @@ pub struct Kernel {
     hits: SignatureHits,
     events: EventCounters,
     reader: Option<EventReader>,
+    seed: Seed,
+    /// Behind the programs: what it made for them goes when they are gone.
     attachments: Attachments,
 }
 
 impl Kernel {
-    /// Loads the program and makes its maps; nothing is attached, and without
+    /// Loads the programs and makes their maps; nothing is attached, and without
     /// a policy every packet passes.
     ///
     /// # Errors
@@ -83,6 +86,7 @@ impl Kernel {
             hits: SignatureHits::take(&mut ebpf)?,
             events: EventCounters::take(&mut ebpf)?,
             reader: Some(EventReader::take(&mut ebpf)?),
+            seed: Seed::take(&mut ebpf)?,
             attachments: Attachments::default(),
             ebpf,
         })
@@ -117,29 +121,40 @@ impl Kernel {
         self.lists.remove(pending)
     }
 
-    /// Attaches to an interface. See [`Attached::note`] for what the operator
-    /// should hear about it.
+    /// Attaches both programs to an interface, or none. See [`Attached::note`]
+    /// for what the operator should hear about it.
     ///
     /// # Errors
     /// Where there is no such interface, another program is there, or the
-    /// driver cannot.
+    /// driver or the kernel cannot.
     pub fn attach(
         &mut self,
         interface: &str,
         mode: crate::policy::Mode,
     ) -> Result<Attached, KernelError> {
-        let program: &mut Xdp = object::ingress(&mut self.ebpf)?;
-        let attached = self.attachments.attach(program, interface, mode, |slot, ifindex| {
-            self.counters.name_slot(slot, interface, ifindex)
-        })?;
-        Ok(attached)
+        self.attach_by(interface, mode, features::egress()?)
+    }
+
+    /// As [`Self::attach`], with the way to see what leaves: not every kernel
+    /// has both.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn attach_by(
+        &mut self,
+        interface: &str,
+        mode: crate::policy::Mode,
+        egress: EgressMode,
+    ) -> Result<Attached, KernelError> {
+        let counters = &mut self.counters;
+        self.attachments.attach(&mut self.ebpf, interface, mode, egress, |slot, ifindex| {
+            counters.name_slot(slot, interface, ifindex)
+        })
     }
 
     /// Detaches from every interface that [`Self::attach`] attached to.
     pub fn detach(&mut self) {
-        if let Ok(program) = object::ingress(&mut self.ebpf) {
-            self.attachments.detach(program);
-        }
+        self.attachments.detach(&mut self.ebpf);
     }
 
     /// Blocks an address or network for the operator, from now on, until
@@ -238,12 +253,12 @@ impl Kernel {
         self.events.losses()
     }
 
-    /// Sizes of the loaded program.
+    /// Sizes of the loaded programs.
     ///
     /// # Errors
     /// Where the kernel does not tell.
-    pub fn program_info(&self) -> Result<ProgramInfo, KernelError> {
-        object::info(&self.ebpf)
+    pub fn program_info(&self) -> Result<ProgramInfos, KernelError> {
+        object::infos(&self.ebpf)
     }
 }
 

@@ -179,6 +179,15 @@ impl<'a> Sipguard<'a> {
         Ok(started.elapsed())
     }
 
+    /// Kills it, so that it cannot clean up.
+    ///
+    /// # Errors
+    /// Where it does not end in time.
+    pub fn kill(self) -> Result<Finished> {
+        self.process.signal(Signal::SIGKILL)?;
+        self.process.finish(PATIENCE)
+    }
+
     /// Stops it with SIGTERM.
     ///
     /// # Errors
