@@ -33,6 +33,9 @@ const RELOADS_IN_A_FLOOD: usize = 100;
 /// Packets of the trunk that arrive between two reloads at least.
 const BETWEEN: usize = 20;
 
+/// Between two questions of a phone.
+const ASKING: Duration = Duration::from_millis(20);
+
 /// How long those may take.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -261,6 +264,8 @@ fn l30_reloads_under_traffic_forget_no_verified_endpoint() -> Result<()> {
             let answer = phone.ask(&phone.request("OPTIONS", "1001", "1002"))?;
             ensure!(answer.starts_with("SIP/2.0 200 "), "{answer}");
             asked += 1;
+            // Within what one phone may ask.
+            thread::sleep(ASKING);
         }
         Ok(asked)
     });

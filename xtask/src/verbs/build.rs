@@ -80,10 +80,7 @@ fn print_sizes(workspace: &Workspace) -> Result<()> {
     for line in text(&info.stdout).lines().chain(text(&info.stderr).lines()) {
         println!("verifier: {line}");
     }
-    ensure!(
-        info.status.success() || info.stdout.is_empty(),
-        "a kernel program is over its budget"
-    );
+    ensure!(info.status.success() || info.stdout.is_empty(), "a kernel program is over its budget");
     Ok(())
 }
 
