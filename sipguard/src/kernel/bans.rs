@@ -19,6 +19,7 @@ use sipguard_common::{
 use super::{
     ArrayMap, KernelError,
     error::is_missing,
+    learned::{forget, get},
     lists::{after, now},
     typed,
 };
@@ -80,6 +81,17 @@ impl Bans {
         let made = if endpoint.is_whole() { bans_made::SOURCES } else { bans_made::ENDPOINTS };
         let before = self.made.get(&0, 0).map_err(KernelError::map("banning"))?;
         self.made.set(0, before | made, 0).map_err(KernelError::map("banning"))
+    }
+
+    /// The ban of a whole source or of an endpoint, whether it still holds or
+    /// not.
+    pub(super) fn get(&self, who: &Endpoint) -> Result<Option<Ban>, KernelError> {
+        get(&self.map, who).map_err(KernelError::map("reading bans"))
+    }
+
+    /// Lifts all of them.
+    pub(super) fn forget(&mut self) -> Result<(), KernelError> {
+        forget(&mut self.map).map_err(KernelError::map("lifting bans"))
     }
 
     pub(super) fn ban(

@@ -8,6 +8,7 @@ mod error;
 mod events;
 mod features;
 mod hits;
+mod learned;
 mod lists;
 mod log;
 mod netlink;
@@ -24,7 +25,7 @@ use sipguard_common::rule::Rule;
 
 use self::{
     attach::Attachments, bans::Bans, counters::CounterMaps, events::EventCounters,
-    hits::SignatureHits, lists::Lists, policy::PolicyMap, seed::Seed,
+    hits::SignatureHits, learned::LearnedMaps, lists::Lists, policy::PolicyMap, seed::Seed,
 };
 pub use self::{
     attach::{Attached, AttachedMode, EgressMode},
@@ -35,7 +36,7 @@ pub use self::{
     lists::ListKind,
     log::{LOG_TARGET, LogLevel, ProgramLog},
     object::{ProgramInfo, ProgramInfos, instruction_budget},
-    test_run::{Action, BenchKernel, TestKernel, Verdict},
+    test_run::{Action, BenchKernel, Outgoing, TestKernel, Verdict},
 };
 use crate::policy::{Plan, Target};
 
@@ -47,6 +48,7 @@ pub struct Kernel {
     policy: PolicyMap,
     counters: CounterMaps,
     hits: SignatureHits,
+    learned: LearnedMaps,
     events: EventCounters,
     reader: Option<EventReader>,
     seed: Seed,
@@ -84,6 +86,7 @@ impl Kernel {
             policy: PolicyMap::take(&mut ebpf)?,
             counters: CounterMaps::take(&mut ebpf)?,
             hits: SignatureHits::take(&mut ebpf)?,
+            learned: LearnedMaps::take(&mut ebpf)?,
             events: EventCounters::take(&mut ebpf)?,
             reader: Some(EventReader::take(&mut ebpf)?),
             seed: Seed::take(&mut ebpf)?,
