@@ -55,10 +55,7 @@ impl Talker {
     pub fn request(&self, method: &str, from: &str, to: &str) -> Message {
         let (local, said) = (self.local, self.said.get() + 1);
         self.said.set(said);
-        let server = match self.server {
-            IpAddr::V4(address) => address.to_string(),
-            IpAddr::V6(address) => format!("[{address}]"),
-        };
+        let server = host(self.server);
         let uri = match method {
             "REGISTER" => format!("sip:{server}"),
             _ => format!("sip:{to}@{server}"),
@@ -143,6 +140,14 @@ impl Talker {
     }
 }
 
+/// As it stands in a URI.
+fn host(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => format!("[{address}]"),
+    }
+}
+
 fn text(message: &Message) -> String {
     String::from_utf8_lossy(&message.head()).into_owned()
 }
@@ -160,6 +165,7 @@ pub fn nonce(answer: &str) -> Result<String> {
 /// Credentials with a response that is right for no password.
 #[must_use]
 pub fn credentials(user: &str, nonce: &str, server: IpAddr) -> String {
+    let server = host(server);
     format!(
         "Digest username=\"{user}\", realm=\"registrar.example\", nonce=\"{nonce}\", \
          uri=\"sip:{server}\", response=\"00112233445566778899aabbccddeeff\", algorithm=MD5, \
