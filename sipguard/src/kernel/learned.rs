@@ -5,7 +5,7 @@ use aya::{
     maps::{HashMap, MapData, MapError, PerCpuArray},
 };
 use sipguard_common::{
-    abi::{Address, Endpoint, Failures, INTERFACE_SLOTS, Replies, Site, Verified},
+    abi::{Address, Endpoint, Failures, Replies, Site, Verified},
     known,
 };
 
@@ -86,16 +86,12 @@ impl LearnedMaps {
         self.known.set(word, bits | bit, 0).map_err(KernelError::map("making an address known"))
     }
 
-    /// What has left, of all interfaces and CPUs.
-    pub(super) fn replies(&self) -> Result<Replies, KernelError> {
+    /// What has left the interface of a slot, summed over CPUs.
+    pub(super) fn replies(&self, slot: u32) -> Result<Replies, KernelError> {
+        let per_cpu =
+            self.replies.get(&slot, 0).map_err(KernelError::map("reading counts of replies"))?;
         let mut sum = Replies::ZERO;
-        for slot in 0..INTERFACE_SLOTS as u32 {
-            let per_cpu = self
-                .replies
-                .get(&slot, 0)
-                .map_err(KernelError::map("reading counts of replies"))?;
-            per_cpu.iter().for_each(|cpu| add(&mut sum, cpu));
-        }
+        per_cpu.iter().for_each(|cpu| add(&mut sum, cpu));
         Ok(sum)
     }
 

@@ -25,15 +25,16 @@ const NATIVE: &[&str] = &[
 const GENERIC: &[&str] =
     &["generic_where_asked_for", "generic_with_a_warning_where_the_driver_cannot"];
 
-/// The test executable about what leaves: by clsact below Linux 6.6, else tcx.
-const EGRESS: &str = "attach_egress";
+/// Test executables about what leaves: what the program does with it, and how it
+/// comes there, by clsact below Linux 6.6, else by tcx.
+const EGRESS: &[&str] = &["egress_run", "attach_egress"];
 
 /// Variables that make tests shorter: software emulation takes its time.
 const SHORTER: &[&str] = &["SIPGUARD_TEST_PACKETS=30000"];
 
 /// The test executables that a virtual machine needs.
 pub(super) fn executables() -> impl Iterator<Item = &'static str> {
-    CORPUS.iter().copied().chain([PROGRAM, ATTACH, EGRESS])
+    CORPUS.iter().copied().chain([PROGRAM, ATTACH]).chain(EGRESS.iter().copied())
 }
 
 /// One command.
@@ -80,7 +81,9 @@ pub(super) fn steps(workspace: &Workspace, expectation: &Expectation) -> Vec<Ste
             }
             (Expected::Works, Check::Native) => vec![tests(check, ATTACH, NATIVE)],
             (Expected::Works, Check::Generic) => vec![tests(check, ATTACH, GENERIC)],
-            (Expected::Works, Check::Egress) => vec![tests(check, EGRESS, &[])],
+            (Expected::Works, Check::Egress) => {
+                EGRESS.iter().map(|executable| tests(check, executable, &[])).collect()
+            }
         })
         .collect()
 }
