@@ -48,14 +48,39 @@ pub enum Listed {
     Nowhere = 0,
     Trusted = 1,
     Blocked = 2,
-    /// By sipguard itself, for a time.
+    /// The whole source, by sipguard itself, for a time.
     Banned = 3,
+    /// The same of this very endpoint.
+    EndpointBanned = 4,
+}
+
+/// How the server stands to an endpoint that no list names.
+pub mod standing {
+    /// It does not know it.
+    pub const STRANGER: u32 = 0;
+    /// The endpoint is a stranger, but others of its source are or were verified.
+    pub const SITE: u32 = 1;
+    /// It has accepted the endpoint, but the packets that made it do so may have
+    /// been forged.
+    pub const UNPROVEN: u32 = 2;
+    /// It has accepted the endpoint.
+    pub const VERIFIED: u32 = 3;
+
+    /// Whether it has accepted the endpoint, on whatever evidence.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_verified(standing: u32) -> bool {
+        standing >= UNPROVEN
+    }
 }
 
 /// What every step of a decision may ask for.
 pub trait Basis {
     /// The policy in force.
     fn policy(&self) -> &Policy;
+    /// The [`standing`] of the packet's sender, once [`World::look_up`] has
+    /// found it.
+    fn standing(&self) -> u32;
     /// The rule of a limit that drops the packet, by number, or 0:
     /// [`crate::admission::admit`].
     fn admit(&mut self, class: Class) -> u32;
@@ -78,6 +103,9 @@ pub trait Basis {
 /// A packet for a protected port, cheapest questions first.
 pub trait World: Basis {
     fn listed(&mut self) -> Listed;
+    /// Finds the [`standing`] of the sender: of the endpoint, or where there is
+    /// no port, of the source.
+    fn look_up(&mut self, transport: Transport) -> u32;
     /// Whether the packet is an INVITE of a trusted peer over the calls per
     /// second of its class; spends a token of the peer.
     fn over_cps(&mut self) -> bool;
@@ -94,7 +122,7 @@ pub trait World: Basis {
     fn advance(&mut self) -> bool;
 }
 
-/// A message of a stranger.
+/// A message of a stranger or of a verified endpoint.
 pub trait Message: Basis {
     /// What it is, as [`Content::encode`] gives it.
     fn content(&mut self) -> u32;
@@ -102,6 +130,9 @@ pub trait Message: Basis {
     fn signature(&mut self) -> u32;
     /// Whether it is over the limits on size and header lines.
     fn is_oversize(&mut self) -> bool;
+    /// Notes a request that goes on to the server, if it has credentials: the
+    /// reply will tell whether they are right.
+    fn note(&mut self);
 }
 
 /// The outcome for one packet, by number.
@@ -176,21 +207,35 @@ pub fn decide<W: World>(world: &mut W, transport: Transport) -> Judgement {
                 return Judgement::of(Rule::Blocked);
             }
         }
+        // The neighbours of whoever was banned are customers still.
         Listed::Banned => {
+            if world.look_up(transport) != standing::VERIFIED && world.hit(Rule::Banned) {
+                return Judgement::of(Rule::Banned);
+            }
+        }
+        Listed::EndpointBanned => {
             if world.hit(Rule::Banned) {
                 return Judgement::of(Rule::Banned);
             }
         }
     }
+    let standing = world.look_up(transport);
     // Before the posture: it has no port, so it may be anybody's, and the first
     // fragment of a SIP message does not come through.
     if transport == Transport::LaterFragment {
-        if world.policy().fragments == fragments::DROP && world.hit(Rule::FragmentStranger) {
+        let is_dropped =
+            world.policy().fragments == fragments::DROP && standing == standing::STRANGER;
+        if is_dropped && world.hit(Rule::FragmentStranger) {
             return Judgement::of(Rule::FragmentStranger);
         }
         return Judgement::of(Rule::Fragment);
     }
-    if world.policy().posture == posture::CLOSED && world.hit(Rule::Closed) {
+    // Not the strangers of a site: phones that have lost their port register
+    // anew from another one.
+    if world.policy().posture == posture::CLOSED
+        && standing == standing::STRANGER
+        && world.hit(Rule::Closed)
+    {
         return Judgement::of(Rule::Closed);
     }
     if transport == Transport::Syn {
@@ -198,11 +243,15 @@ pub fn decide<W: World>(world: &mut W, transport: Transport) -> Judgement {
     }
     let is_tcp = transport == Transport::Tcp;
     if transport == Transport::TcpEmpty || (is_tcp && world.is_tls()) {
-        return Judgement::of(Rule::Stranger);
+        return Judgement::of(passed(standing));
     }
     // Ahead of everything that reads the message, for this is what scanners
     // send most of.
-    if !is_tcp && drops_options(world.policy()) && world.starts_with_options() {
+    if !is_tcp
+        && !standing::is_verified(standing)
+        && drops_options(world.policy())
+        && world.starts_with_options()
+    {
         return Judgement { rule: Rule::Options.number(), method: OPTIONS };
     }
     world.read();
@@ -226,7 +275,13 @@ fn drops_options(policy: &Policy) -> bool {
     policy.options == options::DROP && policy.enforced & Rule::Options.bit() != 0
 }
 
-/// Judges one message of a stranger.
+/// The rule of what nothing objects to.
+#[inline(always)]
+const fn passed(standing: u32) -> Rule {
+    if standing::is_verified(standing) { Rule::Verified } else { Rule::Stranger }
+}
+
+/// Judges one message of a stranger or of a verified endpoint.
 #[inline(always)]
 pub fn message<M: Message>(message: &mut M, is_tcp: bool) -> Judgement {
     let content = message.content();
@@ -250,7 +305,11 @@ fn request<M: Message>(message: &mut M, content: u32, is_tcp: bool) -> Judgement
         method => method,
     };
     let of = |rule: Rule| Judgement { rule: rule.number(), method };
-    if method == OPTIONS && message.policy().options == options::DROP && message.hit(Rule::Options)
+    let standing = message.standing();
+    if method == OPTIONS
+        && !standing::is_verified(standing)
+        && message.policy().options == options::DROP
+        && message.hit(Rule::Options)
     {
         return of(Rule::Options);
     }
@@ -269,7 +328,8 @@ fn request<M: Message>(message: &mut M, content: u32, is_tcp: bool) -> Judgement
     if rule != 0 {
         return Judgement { rule, method };
     }
-    of(if is_unknown { Rule::Unparsed } else { Rule::Stranger })
+    message.note();
+    of(if is_unknown { Rule::Unparsed } else { passed(standing) })
 }
 
 /// What only its limits stop.

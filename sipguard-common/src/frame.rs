@@ -4,7 +4,7 @@
 //!
 //! What it cannot read is not ours and passes: [`parse`] gives `None`.
 
-use crate::abi::Address;
+use crate::abi::{Address, Endpoint};
 
 /// Bounds-checked access to a frame.
 pub trait Frame {
@@ -102,6 +102,20 @@ impl Packet {
         offset: 0,
         head: [0; 10],
     };
+
+    /// The endpoint that the packet comes from.
+    #[inline(always)]
+    #[must_use]
+    pub const fn sender(&self) -> Endpoint {
+        Endpoint::new(self.source, self.source_port, self.protocol as u8)
+    }
+
+    /// The endpoint that it goes to.
+    #[inline(always)]
+    #[must_use]
+    pub const fn receiver(&self) -> Endpoint {
+        Endpoint::new(self.destination, self.destination_port, self.protocol as u8)
+    }
 
     /// Where the header of UDP or TCP starts in the frame, as a number that the
     /// verifier knows to be small.

@@ -12,6 +12,8 @@ pub mod automaton;
 pub mod bucket;
 pub mod decide;
 pub mod frame;
+pub mod known;
+pub mod learn;
 pub mod message;
 pub mod method;
 pub mod networks;

@@ -6,8 +6,10 @@
 //! on a caller's stack through `bpf_loop`. The steps below are therefore
 //! written over raw pointers; on the host they run in plain loops.
 
+pub mod identity;
+
 use crate::{
-    abi::Policy,
+    abi::{Address, Policy},
     automaton::{self, Field, Table},
     decide::Content,
     frame::{Packet, TCP},
@@ -77,8 +79,12 @@ pub struct Scratch {
     line: u32,
     /// Behind the empty line; 0 as long as that was not seen.
     header_end: u32,
-    /// Behind the name Content-Length; 0 where it was not seen.
-    length_at: u32,
+    /// A bit for each [`kind`] of header that was seen.
+    pub named: u32,
+    /// With all of these seen, the line scan need not go on; 0 for none.
+    pub need: u32,
+    /// Where the line scan stood when it had seen them.
+    stopped: u32,
     /// Name of the line: kind and length.
     name: u32,
     /// Fields that signatures look at, a bit each.
@@ -98,10 +104,36 @@ pub struct Scratch {
     /// [`crate::abi::cps`] class and bucket of the trusted entry that was found.
     pub class: u32,
     pub peer: u32,
+    /// Who sent the packet, or of the way out, who gets it:
+    /// [`crate::decide::standing`].
+    pub standing: u32,
+    /// By how many bits a stranger's limits are raised: [`crate::abi::Site`].
+    pub shift: u32,
+    /// The source that the address belongs to.
+    pub source: Address,
     /// [`Rule::bit`]s of the rules in mode observe that would have dropped the
     /// packet.
     pub would: u64,
-    pad: u32,
+    /// Behind the name of the first header of each [`kind`], where it is in
+    /// `named`.
+    pub at: [u32; 16],
+    /// What [`identity`] has read of the message.
+    pub hash: u64,
+    /// Number of the CSeq header, and its method by number.
+    pub cseq: u32,
+    pub cseq_method: u32,
+    /// Seconds that the header has given so far; [`identity::NO_SECONDS`] for
+    /// none.
+    pub seconds: u32,
+    /// Where the nonce of the credentials or of the challenge starts, or 0; and
+    /// whether it is stale.
+    pub nonce_at: u32,
+    pub stale: u32,
+    /// The status code of the reply that is read.
+    pub status: u32,
+    /// Where the request came from that it answers: [`crate::abi::Endpoint::place`];
+    /// 0 where that was not noted.
+    pub place: u64,
     pub packet: Packet,
     pub hits: [Hit; MAX_HITS as usize],
     /// Payload, seal, and what earlier packets left.
@@ -121,7 +153,9 @@ impl Scratch {
         longest: 0,
         line: 0,
         header_end: 0,
-        length_at: 0,
+        named: 0,
+        need: 0,
+        stopped: 0,
         name: 0,
         fields: 0,
         state: 0,
@@ -132,8 +166,19 @@ impl Scratch {
         signature: 0,
         class: 0,
         peer: 0,
+        standing: 0,
+        shift: 0,
+        source: Address([0; 2]),
         would: 0,
-        pad: 0,
+        at: [0; 16],
+        hash: 0,
+        cseq: 0,
+        cseq_method: 0,
+        seconds: 0,
+        nonce_at: 0,
+        stale: 0,
+        status: 0,
+        place: 0,
         packet: Packet::ZERO,
         hits: [Hit { offset: 0, field: 0 }; MAX_HITS as usize],
         bytes: [0; BUFFER],
@@ -199,6 +244,7 @@ pub unsafe fn new_packet(scratch: *mut Scratch) {
     // SAFETY: as the caller promises.
     unsafe {
         store!(scratch.class = 0);
+        store!(scratch.need = 0);
         store!(scratch.signature = 0);
         store!(scratch.would = 0);
     }
@@ -254,7 +300,7 @@ unsafe fn forget(scratch: *mut Scratch) {
         store!(scratch.lines = 0);
         store!(scratch.longest = 0);
         store!(scratch.header_end = 0);
-        store!(scratch.length_at = 0);
+        store!(scratch.named = 0);
         store!(scratch.found = 0);
         store!(scratch.counts = 0);
         store!(scratch.conditions = 0);
@@ -452,8 +498,25 @@ const fn first_byte(highs: u64) -> u32 {
 
 /// Where a line holds none of the headers of interest.
 const NO_NAME: u32 = 0xff;
-/// Content-Length, beside the numbers of [`Field`].
-const LENGTH: u32 = 15;
+/// Kinds of headers: the numbers of [`Field`], and those that no signature looks
+/// at.
+pub mod kind {
+    use crate::automaton::Field;
+
+    pub const TO: u32 = Field::To as u32;
+    pub const CONTACT: u32 = Field::Contact as u32;
+    pub const CALL_ID: u32 = Field::CallId as u32;
+    pub const CSEQ: u32 = Field::CSeq as u32;
+    pub const EXPIRES: u32 = 11;
+    /// Authorization and Proxy-Authorization.
+    pub const CREDENTIALS: u32 = 12;
+    /// WWW-Authenticate and Proxy-Authenticate.
+    pub const CHALLENGE: u32 = 13;
+    /// Content-Length.
+    pub const LENGTH: u32 = 15;
+}
+
+use kind::LENGTH;
 
 /// A name of `letters` bytes in lower case, letters in any case in `word`, and
 /// white space or a colon behind it.
@@ -498,6 +561,29 @@ unsafe fn name(scratch: *const Scratch, line: u32, head: u64) -> u32 {
         b'v' => either!(Field::Via, b"via", b"v"),
         b's' => either!(Field::Subject, b"subject", b"s"),
         b'm' if starts(head, b"m") => return named(Field::Contact as u32, 1),
+        b'a' if head | FOLD == u64::from_le_bytes(*b"authoriz")
+            // SAFETY: as the caller promises.
+            && starts(unsafe { word(scratch, line + 8) }, b"ation") =>
+        {
+            return named(kind::CREDENTIALS, 13);
+        }
+        b'e' if starts(head, b"expires") => return named(kind::EXPIRES, 7),
+        b'p' if head | FOLD == u64::from_le_bytes(*b"proxy-au") => {
+            // SAFETY: as the caller promises.
+            let (second, third) = unsafe { (word(scratch, line + 8), word(scratch, line + 16)) };
+            if second | FOLD == u64::from_le_bytes(*b"thorizat") && starts(third, b"ion") {
+                return named(kind::CREDENTIALS, 19);
+            } else if second | FOLD == u64::from_le_bytes(*b"thentica") && starts(third, b"te") {
+                return named(kind::CHALLENGE, 18);
+            }
+        }
+        b'w' if head | FOLD == u64::from_le_bytes(*b"www-auth") => {
+            // SAFETY: as the caller promises.
+            let (second, third) = unsafe { (word(scratch, line + 8), word(scratch, line + 16)) };
+            if second | FOLD == u64::from_le_bytes(*b"enticate") && starts(third, b"") {
+                return named(kind::CHALLENGE, 16);
+            }
+        }
         b'i' if starts(head, b"i") => return named(Field::CallId as u32, 1),
         b'l' if starts(head, b"l") => return named(LENGTH, 1),
         b'c' => {
@@ -574,6 +660,37 @@ unsafe fn has_start_line(scratch: *const Scratch) -> bool {
     }
 }
 
+/// Puts the line scan on the start line, for no fields, until the [`kind`]s of
+/// this mask are seen; for 0, until the end of the header.
+///
+/// # Safety
+/// `scratch` is valid, the payload sealed and [`content`] known.
+#[inline(always)]
+pub unsafe fn scan_for(scratch: *mut Scratch, need: u32) {
+    // SAFETY: as the caller promises.
+    unsafe {
+        let start = masked(load!(scratch.start));
+        store!(scratch.position = start);
+        store!(scratch.line = start);
+        store!(scratch.fields = 0);
+        store!(scratch.need = need);
+    }
+}
+
+/// Lets the line scan go on to the end of the header from where it has stopped.
+///
+/// # Safety
+/// `scratch` is valid.
+#[inline(always)]
+pub unsafe fn scan_on(scratch: *mut Scratch) {
+    // SAFETY: as the caller promises.
+    unsafe {
+        let at = load!(scratch.stopped);
+        store!(scratch.position = at);
+        store!(scratch.need = 0);
+    }
+}
+
 /// Puts the line scan on the start line, for the fields of `table`.
 ///
 /// # Safety
@@ -594,8 +711,42 @@ pub unsafe fn scan_begin(scratch: *mut Scratch, table: *const Table) {
     }
 }
 
+/// Notes where the value of the first header of a kind starts.
+///
+/// # Safety
+/// `scratch` is valid.
+#[inline(always)]
+unsafe fn first_of(scratch: *mut Scratch, kind: u32, value: u32) {
+    // SAFETY: as the caller promises; the index is masked.
+    unsafe {
+        let named = load!(scratch.named);
+        let kind = crate::opaque(u64::from(kind)) & 15;
+        if named >> kind & 1 == 0 {
+            store!(scratch.named = named | 1 << kind);
+            (&raw mut (*scratch).at).cast::<u32>().add(kind as usize).write_volatile(value);
+        }
+    }
+}
+
+/// Behind the name of the first header of a kind; `None` where there is none.
+///
+/// # Safety
+/// `scratch` is valid.
+#[inline(always)]
+#[must_use]
+pub unsafe fn value_of(scratch: *const Scratch, kind: u32) -> Option<u32> {
+    // SAFETY: as the caller promises; every kind has a place.
+    unsafe {
+        if load!(scratch.named) >> kind & 1 == 0 {
+            return None;
+        }
+        Some((&raw const (*scratch).at).cast::<u32>().add((kind & 15) as usize).read_volatile())
+    }
+}
+
 /// One step of the line scan: a word without line end, or the start of the
-/// next line. True at the end of the header.
+/// next line. True at the end of the header, or once all that is needed was
+/// seen: then it can go on.
 ///
 /// # Safety
 /// `scratch` is valid and its payload sealed.
@@ -635,16 +786,17 @@ unsafe fn scan_step(scratch: *mut Scratch) -> bool {
             let name = load!(scratch.name);
             if name != NO_NAME {
                 let (kind, value) = (name & 15, line + (name >> 8));
-                if kind == LENGTH {
-                    store!(scratch.length_at = value);
-                } else if is_wanted(scratch, kind) {
+                first_of(scratch, kind, value);
+                if is_wanted(scratch, kind) {
                     note(scratch, kind, value, u64::from(MAX_HEADERS));
                 }
             }
         }
         let ahead = if line_feeds(head) == 0 { 8 } else { 0 };
         store!(scratch.position = line + ahead);
-        false
+        let need = load!(scratch.need);
+        store!(scratch.stopped = line + ahead);
+        need != 0 && load!(scratch.named) & need == need
     }
 }
 
@@ -671,9 +823,11 @@ pub unsafe fn scan_call(scratch: *mut Scratch) -> bool {
 pub unsafe fn scan_end(scratch: *mut Scratch) {
     // SAFETY: as the caller promises.
     unsafe {
-        let at = load!(scratch.length_at);
         let (header_end, len) = (load!(scratch.header_end), load!(scratch.len));
-        if header_end == 0 || header_end > len || at == 0 {
+        let Some(at) = value_of(scratch, LENGTH) else {
+            return;
+        };
+        if header_end == 0 || header_end > len {
             return;
         }
         store!(scratch.position = at);

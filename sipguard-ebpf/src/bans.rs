@@ -1,6 +1,6 @@
 //! Bans that sipguard makes by itself, always with an end.
 
-use sipguard_common::abi::{Ban, BanMade, Endpoint, Policy, bans_made, outcome};
+use sipguard_common::abi::{Address, Ban, BanMade, Endpoint, Policy, bans_made, outcome};
 
 use crate::{clock, limits, maps};
 
@@ -24,23 +24,19 @@ pub(crate) fn ban(
     endpoint: &Endpoint,
     reason: &Reason,
     ifindex: u32,
-    server: sipguard_common::abi::Address,
+    server: Address,
 ) {
-    let span_ns = if reason.proven { policy.ban_ns } else { policy.auth.unproven_ban_ns };
-    if policy.ban_ns == 0 || span_ns == 0 {
+    let mut ban = begin(policy, reason);
+    if ban.expires_ns == ban.since_ns {
         return;
     }
-    let since_ns = clock::now();
-    let mut expires_ns = since_ns + span_ns;
     // SAFETY: where the LRU gives the ban to somebody else meanwhile, this one
     // ends with that one's.
     if let Some(before) = unsafe { maps::BANNED.get(endpoint) }
-        && before.expires_ns > expires_ns
+        && before.expires_ns > ban.expires_ns
     {
-        expires_ns = before.expires_ns;
+        ban.expires_ns = before.expires_ns;
     }
-    let Reason { rule, signature, failures, proven } = *reason;
-    let ban = Ban { expires_ns, since_ns, rule, signature, failures, proven: u32::from(proven) };
     if maps::BANNED.insert(endpoint, ban, 0).is_err() {
         return;
     }
@@ -53,15 +49,37 @@ pub(crate) fn ban(
     tell(endpoint, &ban, ifindex, server, outcome::DROPPED);
 }
 
+/// Tells the daemon of a ban that would have been made.
+#[inline(always)]
+pub(crate) fn would_ban(
+    policy: &Policy,
+    endpoint: &Endpoint,
+    reason: &Reason,
+    ifindex: u32,
+    server: Address,
+) {
+    tell(endpoint, &begin(policy, reason), ifindex, server, outcome::WOULD_DROP);
+}
+
+/// A ban from now on.
+#[inline(always)]
+fn begin(policy: &Policy, reason: &Reason) -> Ban {
+    let span_ns = if reason.proven { policy.ban_ns } else { policy.auth.unproven_ban_ns };
+    let since_ns = clock::now();
+    let Reason { rule, signature, failures, proven } = *reason;
+    Ban {
+        expires_ns: since_ns + span_ns,
+        since_ns,
+        rule,
+        signature,
+        failures,
+        proven: u32::from(proven),
+    }
+}
+
 /// Tells the daemon of a ban that was made, or would have been.
 #[inline(always)]
-pub(crate) fn tell(
-    endpoint: &Endpoint,
-    ban: &Ban,
-    ifindex: u32,
-    server: sipguard_common::abi::Address,
-    outcome: u8,
-) {
+fn tell(endpoint: &Endpoint, ban: &Ban, ifindex: u32, server: Address, outcome: u8) {
     let Some(mut entry) = maps::BANS_TOLD.reserve(0) else {
         return;
     };

@@ -15,7 +15,7 @@ use crate::maps;
 /// The slot of an interface. They are taken in turn: a host with one interface
 /// pays for one comparison, and the first unused one ends the search.
 #[inline(always)]
-fn slot(ifindex: u32) -> u32 {
+pub(crate) fn slot(ifindex: u32) -> u32 {
     let Some(interfaces) = maps::INTERFACES.get(0) else {
         return 0;
     };

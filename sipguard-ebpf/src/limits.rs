@@ -2,16 +2,16 @@
 
 use aya_ebpf::btf_maps::LruHashMap;
 use sipguard_common::{
-    abi::{Address, CPS_CLASSES, PORT_WORDS, Policy, Ports, Source},
+    abi::{Address, CPS_CLASSES, GREYLIST, PORT_WORDS, Policy, Ports, Source},
     admission::{self, Buckets},
     bucket::{Limit, Step, step},
     method::{BUCKETS, Class},
     opaque,
     rule::Rule,
-    scan::{self, Scratch},
+    scan::{self, Scratch, identity},
 };
 
-use crate::{clock, maps};
+use crate::{clock, maps, standing, transactions};
 
 /// Tries to win the compare-and-swap. Each lost one means that another CPU
 /// spent a token of this very bucket in that instant.
@@ -21,7 +21,7 @@ const BPF_NOEXIST: u64 = 1;
 
 /// Stores `new` at `word` if it holds `old`; gives what it held. Linux 5.12.
 #[inline(always)]
-unsafe fn compare_and_swap(word: *mut u64, old: u64, new: u64) -> u64 {
+pub(crate) unsafe fn compare_and_swap(word: *mut u64, old: u64, new: u64) -> u64 {
     #[cfg(target_arch = "bpf")]
     // SAFETY: one 8-byte aligned word of a map value; r0 is declared.
     unsafe {
@@ -113,9 +113,9 @@ static NEW_SUBNET: u64 = 0;
 
 /// The value of a key; a new key gets a new one.
 #[inline(always)]
-fn value<V, const N: usize, const F: usize>(
-    map: &LruHashMap<Address, V, N, F>,
-    key: &Address,
+pub(crate) fn value<K, V, const N: usize, const F: usize>(
+    map: &LruHashMap<K, V, N, F>,
+    key: &K,
     fresh: &V,
 ) -> Option<*mut V> {
     if let Some(value) = map.get_ptr_mut(key) {
@@ -140,12 +140,76 @@ impl Maps {
     /// The source of the packet as the buckets know it.
     #[inline(always)]
     fn source(&self) -> Address {
-        // SAFETY: both pointers come from map lookups.
-        unsafe { (*self.scratch).packet.source.source((*self.policy).source_mask) }
+        // SAFETY: this CPU's own memory.
+        unsafe { (*self.scratch).source }
+    }
+}
+
+/// Spends a token of a class of the source in the scratch memory, or where
+/// `verified` is not 0 of the endpoint; 1 while within the limit. A subprogram:
+/// the verifier walks it once and not once for each way to it.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn spend_bucket(
+    verified: u64,
+    class: u64,
+    interval_ns: u64,
+    tolerance_ns: u64,
+    now: u64,
+) -> u32 {
+    let Some(scratch) = maps::SCRATCH.get_ptr_mut(0) else {
+        return 1;
+    };
+    let class = opaque(class) as usize;
+    if class >= BUCKETS {
+        return 1;
+    }
+    // SAFETY: this CPU's own memory, and a map value; the class was compared.
+    unsafe {
+        let tat_ns: Option<*mut u64> = if verified != 0 {
+            standing::verified(&(*scratch).packet.sender())
+                .map(|state| (&raw mut (*state).tat_ns).cast())
+        } else {
+            let source = (*scratch).source;
+            value(&maps::STRANGERS, &source, &NEW_SOURCE)
+                .map(|state| (&raw mut (*state).tat_ns).cast())
+        };
+        let limit = Limit { interval_ns, tolerance_ns };
+        u32::from(spend_of(tat_ns.map(|tat_ns| tat_ns.add(class)), now, limit))
     }
 }
 
 impl Buckets for Maps {
+    #[inline(always)]
+    fn standing(&self) -> u32 {
+        // SAFETY: this CPU's own memory.
+        unsafe { (&raw const (*self.scratch).standing).read_volatile() }
+    }
+
+    #[inline(always)]
+    fn shift(&self) -> u32 {
+        // SAFETY: this CPU's own memory.
+        unsafe { (&raw const (*self.scratch).shift).read_volatile() }
+    }
+
+    #[inline(always)]
+    fn endpoint(&mut self, class: u32, limit: Limit) -> bool {
+        let Limit { interval_ns, tolerance_ns } = limit;
+        interval_ns == 0
+            || spend_bucket(1, u64::from(class), interval_ns, tolerance_ns, self.now) != 0
+    }
+
+    #[inline(always)]
+    fn is_repeated(&mut self) -> bool {
+        greylisted() != 0
+    }
+
+    #[inline(always)]
+    fn reserve(&mut self, limit: Limit) -> bool {
+        // SAFETY: a map value.
+        unsafe { spend_of(maps::RESERVE.get_ptr_mut(0), self.now, limit) }
+    }
+
     #[inline(always)]
     fn has_budget(&mut self, budget: u32, limit: Limit) -> bool {
         if limit.interval_ns == 0 {
@@ -165,16 +229,9 @@ impl Buckets for Maps {
 
     #[inline(always)]
     fn source(&mut self, class: u32, limit: Limit) -> bool {
-        let class = opaque(u64::from(class)) as usize;
-        if limit.interval_ns == 0 || class >= BUCKETS {
-            return true;
-        }
-        // SAFETY: a map value; the class was compared.
-        unsafe {
-            let state = value(&maps::STRANGERS, &Maps::source(self), &NEW_SOURCE);
-            let tat_ns = state.map(|state| (&raw mut (*state).tat_ns).cast::<u64>().add(class));
-            spend_of(tat_ns, self.now, limit)
-        }
+        let Limit { interval_ns, tolerance_ns } = limit;
+        interval_ns == 0
+            || spend_bucket(0, u64::from(class), interval_ns, tolerance_ns, self.now) != 0
     }
 
     #[inline(always)]
@@ -224,6 +281,35 @@ impl Buckets for Maps {
     fn would(&mut self, rule: Rule) {
         // SAFETY: this CPU's own memory.
         unsafe { scan::would(self.scratch, rule) }
+    }
+}
+
+/// Whether the request in the scratch memory was kept back before, and long
+/// enough ago to be sent again; if not, it is kept back now. A subprogram, like
+/// the next one.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn greylisted() -> u32 {
+    let Some(scratch) = maps::SCRATCH.get_ptr_mut(0) else {
+        return 0;
+    };
+    // SAFETY: this CPU's own memory, and a map value.
+    unsafe {
+        if !identity::hash_call_id(scratch, transactions::seed((*scratch).packet.source)) {
+            return 0;
+        }
+        let hash = (*scratch).hash;
+        let Some(slot) = maps::GREYLIST.get_ptr_mut(hash as u32 & (GREYLIST - 1)) else {
+            return 0;
+        };
+        let now = clock::now();
+        match admission::was_kept_back(slot.read_volatile(), hash, now) {
+            Some(is_repeated) => u32::from(is_repeated),
+            None => {
+                slot.write_volatile(admission::kept_back(hash, now));
+                0
+            }
+        }
     }
 }
 

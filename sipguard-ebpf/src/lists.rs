@@ -2,8 +2,12 @@
 
 use aya_ebpf::btf_maps::{HashMap, LpmTrie, lpm_trie::Key};
 use sipguard_common::{
-    abi::{Address, Endpoint, LIST_KEY_HEAD_BITS, ListEntry, ListKey, ListSizes, Policy, cps},
+    abi::{
+        Address, Endpoint, LIST_KEY_HEAD_BITS, ListEntry, ListKey, ListSizes, Policy, bans_made,
+        cps,
+    },
     decide::Listed,
+    frame::Packet,
     networks, opaque,
 };
 
@@ -128,17 +132,48 @@ fn index(source: Address) -> u32 {
     unsafe { chunk.cast::<u32>().add(at).read_volatile() }
 }
 
+/// Whether sipguard itself has banned the packet's source, or its endpoint.
 #[inline(always)]
-fn is_banned(policy: *const Policy, source: Address) -> bool {
-    if policy.is_null() || maps::BANS_MADE.get(0).is_none_or(|made| *made == 0) {
-        return false;
+fn banned(policy: *const Policy, packet: &Packet) -> Listed {
+    let made = maps::BANS_MADE.get(0).copied().unwrap_or(0);
+    if policy.is_null() || made == 0 {
+        return Listed::Nowhere;
+    }
+    if made & bans_made::ENDPOINTS != 0 {
+        if holds_ban(&packet.sender()) {
+            return Listed::EndpointBanned;
+        }
     }
     // SAFETY: the policy comes from a map look-up and is not null.
-    let source = source.source(unsafe { (*policy).source_mask });
-    // SAFETY: where the LRU gives the ban to another source meanwhile, one
+    let source = packet.source.source(unsafe { (*policy).source_mask });
+    if made & bans_made::SOURCES != 0 && holds_ban(&Endpoint::whole(source)) {
+        return Listed::Banned;
+    }
+    Listed::Nowhere
+}
+
+#[inline(always)]
+fn holds_ban(endpoint: &Endpoint) -> bool {
+    // SAFETY: where the LRU gives the ban to somebody else meanwhile, one
     // packet meets the end of that one's.
-    unsafe { maps::BANNED.get(Endpoint::whole(source)) }
-        .is_some_and(|ban| clock::now() < ban.expires_ns)
+    unsafe { maps::BANNED.get(endpoint) }.is_some_and(|ban| clock::now() < ban.expires_ns)
+}
+
+/// Whether the list of trusted peers names an address with its port. Its index
+/// and list are those of the way in.
+#[inline(always)]
+pub(crate) fn is_trusted(address: Address, port: [u8; 2]) -> bool {
+    let Some(sizes) = maps::LIST_SIZES.get(0) else {
+        return false;
+    };
+    if sizes.entries == 0 {
+        return false;
+    }
+    match networks::trusted(index(address) as u8) {
+        networks::NONE => false,
+        networks::WHOLE => true,
+        _ => trusted(sizes, address, port).is_some(),
+    }
 }
 
 /// Whether the lists name the source in the scratch memory; of a trusted one,
@@ -178,10 +213,7 @@ extern "C" fn listed(policy: *const Policy) -> u32 {
             return Listed::Blocked as u32;
         }
     }
-    if is_banned(policy, source) {
-        return Listed::Banned as u32;
-    }
-    Listed::Nowhere as u32
+    banned(policy, &scratch.packet) as u32
 }
 
 /// What the lists say about the source in the scratch memory, under the policy
@@ -192,6 +224,7 @@ pub(crate) fn look_up(policy: &Policy) -> Listed {
         1 => Listed::Trusted,
         2 => Listed::Blocked,
         3 => Listed::Banned,
+        4 => Listed::EndpointBanned,
         _ => Listed::Nowhere,
     }
 }

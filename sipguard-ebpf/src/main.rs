@@ -8,13 +8,17 @@
 mod bans;
 mod clock;
 mod count;
+mod egress;
 mod events;
 mod evidence;
+mod learn;
 mod limits;
 mod lists;
 mod maps;
 mod packet;
 mod payload;
+mod standing;
+mod transactions;
 mod world;
 
 use aya_ebpf::{
@@ -47,8 +51,8 @@ pub(crate) fn sipguard_ingress(context: XdpContext) -> u32 {
 /// Reads each frame that goes out. Linux 6.6, where the program stands among
 /// others (tcx); before, in a queueing discipline of its own (clsact).
 #[classifier]
-pub(crate) fn sipguard_egress(_context: TcContext) -> i32 {
-    TC_ACT_UNSPEC
+pub(crate) fn sipguard_egress(context: TcContext) -> i32 {
+    egress::teach(&context).unwrap_or(TC_ACT_UNSPEC)
 }
 
 /// `None` where the packet is none of our business, or there is no policy yet.
@@ -168,10 +172,17 @@ fn close(
     }
     if rule == Rule::Signature.number() && evidence::is_two_way(frame, packet) {
         // SAFETY: this CPU's own memory.
-        let (source, server) =
-            unsafe { ((*packet).source.source(policy.source_mask), (*packet).destination) };
+        let (whole, endpoint, server) = unsafe {
+            let Packet { source, destination, source_port, .. } = *packet;
+            let whole = Endpoint::whole((*scratch).source);
+            (whole, Endpoint::new(source, source_port, TCP), destination)
+        };
+        // Of a site only this connection: its next one says the same again, and
+        // its neighbours are customers.
+        let is_site = standing::is_site(whole.address, clock::now());
+        let banned = if is_site { &endpoint } else { &whole };
         let reason = Reason { rule, signature: slot, failures: 0, proven: true };
-        bans::ban(policy, &Endpoint::whole(source), &reason, ifindex, server);
+        bans::ban(policy, banned, &reason, ifindex, server);
     }
     frame.reset(header).is_some()
 }

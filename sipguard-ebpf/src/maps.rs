@@ -111,6 +111,11 @@ pub(crate) static KNOWN: Array<u64, { abi::KNOWN as usize }> = Array::new();
 #[btf_map]
 pub(crate) static FAILURES: LruHashMap<Endpoint, Failures, { abi::FAILURES }> = LruHashMap::new();
 
+/// Key of the hashes of the next three maps, which user space draws at each load:
+/// with another one, nothing in them is found any more.
+#[btf_map]
+pub(crate) static SEED: Array<u64, 1> = Array::new();
+
 /// Requests with credentials that wait for their answer.
 #[btf_map]
 pub(crate) static TRANSACTIONS: Array<Transaction, { abi::TRANSACTIONS as usize }> = Array::new();
@@ -153,6 +158,10 @@ pub(crate) static PORTS: LruHashMap<Address, Ports, 65_536> = LruHashMap::new();
 /// Buckets that all strangers share.
 #[btf_map]
 pub(crate) static BUDGETS: Array<u64, { method::BUDGETS }> = Array::new();
+
+/// Bucket of the repeated requests of strangers.
+#[btf_map]
+pub(crate) static RESERVE: Array<u64, 1> = Array::new();
 
 /// Buckets of trusted peers with a class, by number of the peer.
 #[btf_map]

@@ -19,37 +19,19 @@ use sipguard_common::{
 const TCP_FLAGS: u32 = 0x3f;
 const TCP_RST: u32 = 0x04;
 
-/// A frame in the kernel. Headers are read in place; where a driver left them
-/// in a fragment of the frame, through the helper.
-pub(crate) struct Ingress<'a> {
-    context: &'a XdpContext,
-    /// Bytes in the linear part, where that is known to hold all that matters:
-    /// the call for the true length is dear. 0 where it is not.
-    linear: Cell<u32>,
-}
+mod egress;
 
-impl<'a> Ingress<'a> {
-    #[inline(always)]
-    pub(crate) fn new(context: &'a XdpContext) -> Self {
-        Self { context, linear: Cell::new(0) }
-    }
+pub(crate) use self::egress::Egress;
 
-    /// For the log macros.
-    #[inline(always)]
-    pub(crate) fn context(&self) -> &XdpContext {
-        self.context
-    }
-
-    /// The context, for helpers that take it.
-    #[inline(always)]
-    pub(crate) fn raw(&self) -> *mut core::ffi::c_void {
-        self.context.as_ptr().cast()
-    }
+/// What a frame gives beyond its headers.
+pub(crate) trait Gather: Frame {
+    /// Copies `len` bytes at `offset`, which may lie in any part of the frame.
+    fn gather(&self, offset: u32, into: *mut u8, len: u32) -> Option<()>;
 
     /// Copies the payload of the packet in the scratch memory there, and seals
     /// it. What cannot be read counts as empty, and gives `None`.
     #[inline(always)]
-    pub(crate) fn copy_payload(&self, scratch: *mut Scratch) -> Option<()> {
+    fn copy_payload(&self, scratch: *mut Scratch) -> Option<()> {
         // SAFETY: the scratch memory comes from a map lookup.
         unsafe {
             scan::begin(scratch);
@@ -75,6 +57,43 @@ impl<'a> Ingress<'a> {
             scan::seal(scratch, bounded as u32);
         }
         Some(())
+    }
+
+    /// Whether the byte before `end` is a letter.
+    #[inline(always)]
+    fn ends_in_a_letter(&self, end: u32) -> bool {
+        // No payload starts within the first four bytes of a frame. The mask is
+        // for the verifier, which asks for a bound of each offset.
+        let offset = opaque(u64::from(end.wrapping_sub(4))) as u32 & 0x3fff;
+        (self.word(offset).unwrap_or(0) as u8).is_ascii_alphabetic()
+    }
+}
+
+/// A frame in the kernel. Headers are read in place; where a driver left them
+/// in a fragment of the frame, through the helper.
+pub(crate) struct Ingress<'a> {
+    context: &'a XdpContext,
+    /// Bytes in the linear part, where that is known to hold all that matters:
+    /// the call for the true length is dear. 0 where it is not.
+    linear: Cell<u32>,
+}
+
+impl<'a> Ingress<'a> {
+    #[inline(always)]
+    pub(crate) fn new(context: &'a XdpContext) -> Self {
+        Self { context, linear: Cell::new(0) }
+    }
+
+    /// For the log macros.
+    #[inline(always)]
+    pub(crate) fn context(&self) -> &XdpContext {
+        self.context
+    }
+
+    /// The context, for helpers that take it.
+    #[inline(always)]
+    pub(crate) fn raw(&self) -> *mut core::ffi::c_void {
+        self.context.as_ptr().cast()
     }
 }
 
@@ -145,17 +164,9 @@ impl Ingress<'_> {
         let end = opaque((start + len) as u64) as usize;
         (end <= self.context.data_end()).then_some(start as *const u8)
     }
+}
 
-    /// Whether the byte before `end` is a letter.
-    #[inline(always)]
-    fn ends_in_a_letter(&self, end: u32) -> bool {
-        // No payload starts within the first four bytes of a frame. The mask is
-        // for the verifier, which asks for a bound of each offset.
-        let offset = opaque(u64::from(end.wrapping_sub(4))) as u32 & 0x3fff;
-        (self.word(offset).unwrap_or(0) as u8).is_ascii_alphabetic()
-    }
-
-    /// The same bytes by the helper, which knows all parts of a frame.
+impl Gather for Ingress<'_> {
     #[inline(always)]
     fn gather(&self, offset: u32, into: *mut u8, len: u32) -> Option<()> {
         // SAFETY: the helper checks the frame's bounds, the caller gives room

@@ -7,7 +7,7 @@ use sipguard_common::{
     abi::Policy,
     automaton::Table,
     decide::Content,
-    scan::{self, Scratch},
+    scan::{self, Scratch, identity},
 };
 
 use crate::maps;
@@ -50,6 +50,57 @@ unsafe extern "C" fn body(_: u64, context: *mut Loop) -> i64 {
 unsafe extern "C" fn values(_: u64, context: *mut Loop) -> i64 {
     // SAFETY: the context of `repeat`.
     i64::from(unsafe { scan::match_call((*context).scratch, (*context).table) })
+}
+
+unsafe extern "C" fn parameters_of(_: u64, context: *mut Loop) -> i64 {
+    // SAFETY: the context of `repeat`.
+    i64::from(unsafe { identity::parameters_call((*context).scratch) })
+}
+
+unsafe extern "C" fn seconds_of(_: u64, context: *mut Loop) -> i64 {
+    // SAFETY: the context of `repeat`.
+    i64::from(unsafe { identity::seconds_call((*context).scratch) })
+}
+
+/// Reads the parameters of the first header of this kind into the scratch
+/// memory; false where there is none.
+///
+/// # Safety
+/// The scratch memory is sealed and its lines are scanned.
+#[inline(always)]
+pub(crate) unsafe fn parameters(scratch: *mut Scratch, kind: u32) -> bool {
+    // SAFETY: as the caller promises.
+    unsafe {
+        if !identity::parameters_begin(scratch, kind) {
+            return false;
+        }
+        repeat(scan::SCAN_CALLS, parameters_of, Loop { scratch, table: core::ptr::null() });
+    }
+    true
+}
+
+/// Seconds that a registration was granted for.
+///
+/// # Safety
+/// As above.
+#[inline(always)]
+pub(crate) unsafe fn granted(scratch: *mut Scratch) -> u32 {
+    // SAFETY: as the caller promises.
+    unsafe {
+        if identity::seconds_begin(scratch) {
+            repeat(scan::SCAN_CALLS, seconds_of, Loop { scratch, table: core::ptr::null() });
+        }
+        (&raw const (*scratch).seconds).read_volatile()
+    }
+}
+
+/// Scans lines of the header until its end, or until all is seen that is needed.
+///
+/// # Safety
+/// The scratch memory is sealed and its scan has begun.
+#[inline(always)]
+pub(crate) unsafe fn scan_lines(scratch: *mut Scratch) {
+    repeat(scan::SCAN_CALLS, lines, Loop { scratch, table: core::ptr::null() });
 }
 
 /// What the payload in the scratch memory is, as `Content::encode` gives it.

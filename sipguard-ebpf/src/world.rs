@@ -4,14 +4,18 @@ use aya_log_ebpf::debug;
 use sipguard_common::{
     abi::Policy,
     decide::{self, Basis, Judgement, Listed, Message, World},
-    frame::Frame as _,
+    frame::{Frame as _, Transport},
     message::{self, MIN_MESSAGE},
     method::{Class, Method},
     rule::Rule,
-    scan::{self, Scratch},
+    scan::{self, Scratch, kind},
 };
 
-use crate::{is_in, limits, lists, maps, packet::Ingress, payload};
+use crate::{
+    is_in, limits, lists, maps,
+    packet::{Gather as _, Ingress},
+    payload, standing, transactions,
+};
 
 /// One packet under one policy; with its frame, or, of a message, without.
 pub(crate) struct Kernel<'a, F> {
@@ -24,6 +28,12 @@ impl<F> Basis for Kernel<'_, F> {
     #[inline(always)]
     fn policy(&self) -> &Policy {
         self.policy
+    }
+
+    #[inline(always)]
+    fn standing(&self) -> u32 {
+        // SAFETY: this CPU's own memory.
+        unsafe { (&raw const (*self.scratch).standing).read_volatile() }
     }
 
     #[inline(always)]
@@ -42,6 +52,11 @@ impl World for Kernel<'_, &Ingress<'_>> {
     #[inline(always)]
     fn listed(&mut self) -> Listed {
         lists::look_up(self.policy)
+    }
+
+    #[inline(always)]
+    fn look_up(&mut self, transport: Transport) -> u32 {
+        standing::of_sender(self.policy, transport)
     }
 
     #[inline(always)]
@@ -125,6 +140,14 @@ impl Message for Kernel<'_, ()> {
     #[inline(always)]
     fn signature(&mut self) -> u32 {
         payload::signature(self.policy)
+    }
+
+    #[inline(always)]
+    fn note(&mut self) {
+        // SAFETY: this CPU's own memory.
+        if unsafe { scan::value_of(self.scratch, kind::CREDENTIALS) }.is_some() {
+            transactions::note();
+        }
     }
 
     #[inline(always)]

@@ -10,15 +10,22 @@ use std::{
 
 use sipguard::policy::Plan;
 use sipguard_common::{
-    abi::{Address, Ban, Policy, Ports, Source},
+    abi::{
+        Address, Ban, CHALLENGES, Endpoint, Failures, GREYLIST, Policy, Ports, Site, Source,
+        TRANSACTION_NS, TRANSACTIONS, Verified,
+    },
     admission::{self, Buckets},
     bucket::{Limit, Step, step},
-    decide::{self, Basis, Judgement, Listed, Message, World, decide},
+    decide::{self, Basis, Judgement, Listed, Message, World, decide, standing},
     frame::{self, Packet, TCP, Transport},
     message::{self, MIN_MESSAGE},
     method::{BUDGETS, Budget, Class, Method},
     rule::Rule,
-    scan::{self, PAYLOAD_MAX, Scratch},
+    scan::{
+        self, PAYLOAD_MAX, Scratch,
+        identity::{self, mix},
+        kind,
+    },
 };
 
 /// What became of a packet.
@@ -49,7 +56,27 @@ struct State {
     ports: HashMap<Address, Ports>,
     budgets: [u64; BUDGETS],
     peers: HashMap<u32, u64>,
-    bans: HashMap<Address, Ban>,
+    bans: HashMap<Endpoint, Ban>,
+    endpoints: HashMap<Endpoint, Verified>,
+    unproven: HashMap<Endpoint, Verified>,
+    sites: HashMap<Address, Site>,
+    /// Key of the hashes of the next three, which are found by slot.
+    key: u64,
+    kept_back: HashMap<u32, u64>,
+    transactions: HashMap<u32, Noted>,
+    challenges: HashMap<u32, u64>,
+    reserve: u64,
+    failures: HashMap<Endpoint, Failures>,
+}
+
+/// A request with credentials that waits for its answer.
+#[derive(Clone, Copy, Debug)]
+struct Noted {
+    tag: u64,
+    at_ns: u64,
+    from: Endpoint,
+    is_proven: bool,
+    is_answered: bool,
 }
 
 impl<'a> Twin<'a> {
@@ -57,6 +84,11 @@ impl<'a> Twin<'a> {
     #[must_use]
     pub fn new(plan: &'a Plan) -> Self {
         Self { plan, now_ns: 0, state: State::default(), scratch: Box::new(Scratch::ZERO) }
+    }
+
+    /// Sets the key of the hashes.
+    pub fn set_key(&mut self, key: u64) {
+        self.state.key = key;
     }
 
     /// Sets the clock, in nanoseconds.
@@ -88,7 +120,18 @@ impl<'a> Twin<'a> {
 
     /// Bans a source.
     pub fn ban(&mut self, address: Address, ban: Ban) {
-        self.state.bans.insert(address.source(self.plan.policy.source_mask), ban);
+        let source = address.source(self.plan.policy.source_mask);
+        self.state.bans.insert(Endpoint::whole(source), ban);
+    }
+
+    /// Verifies an endpoint, on evidence that cannot be forged.
+    pub fn set_verified(&mut self, endpoint: Endpoint, verified: Verified) {
+        self.state.endpoints.insert(endpoint, verified);
+    }
+
+    /// Makes the source of an address a site.
+    pub fn set_site(&mut self, address: Address, site: Site) {
+        self.state.sites.insert(address.source(self.plan.policy.source_mask), site);
     }
 
     /// Sets the bucket that all strangers share.
@@ -108,6 +151,77 @@ impl<'a> Twin<'a> {
         // SAFETY: the scratch memory is ours.
         let (signature, would) = unsafe { scan::found(&*self.scratch) };
         Outcome { rule, method, signature, would }
+    }
+
+    fn is_banned(&self, endpoint: &Endpoint) -> bool {
+        self.state.bans.get(endpoint).is_some_and(|ban| self.now_ns < ban.expires_ns)
+    }
+
+    /// Finds how the server stands to an endpoint, or without a port to a
+    /// source, and leaves it in the scratch memory.
+    fn look_up(&mut self, address: Address, endpoint: Option<Endpoint>) -> u32 {
+        let now_ns = self.now_ns;
+        let holds = |map: &HashMap<Endpoint, Verified>| {
+            let verified = endpoint.and_then(|endpoint| map.get(&endpoint));
+            verified.is_some_and(|verified| now_ns < verified.expires_ns)
+        };
+        let source = address.source(self.plan.policy.source_mask);
+        let site = self.state.sites.get(&source).filter(|site| site.is_remembered(now_ns));
+        let (standing, shift) = match site {
+            _ if holds(&self.state.endpoints) => (standing::VERIFIED, 0),
+            _ if holds(&self.state.unproven) => (standing::UNPROVEN, 0),
+            Some(site) => (standing::SITE, site.shift),
+            None => (standing::STRANGER, 0),
+        };
+        let scratch = &mut self.scratch;
+        (scratch.source, scratch.standing, scratch.shift) = (source, standing, shift);
+        standing
+    }
+
+    /// A hash of the Call-ID and an address.
+    fn hash_call_id(&mut self, address: Address) -> Option<u64> {
+        let scratch: *mut Scratch = &mut *self.scratch;
+        let Address([head, tail]) = address;
+        // SAFETY: the scratch memory is ours and sealed, its lines are scanned.
+        unsafe { identity::hash_call_id(scratch, mix(mix(0, head), tail)).then(|| (*scratch).hash) }
+    }
+
+    /// Which transaction the message belongs to.
+    fn tag(&mut self, client: Address) -> Option<u64> {
+        let scratch: *mut Scratch = &mut *self.scratch;
+        // SAFETY: as above.
+        let cseq = unsafe { identity::cseq(scratch).then(|| (*scratch).cseq) }?;
+        Some(mix(self.hash_call_id(client)?, u64::from(cseq)) | 1)
+    }
+
+    /// The parameters of the first header of a kind; `None` where there is none.
+    fn parameters(&mut self, kind: u32) -> Option<()> {
+        let scratch: *mut Scratch = &mut *self.scratch;
+        // SAFETY: as above.
+        unsafe {
+            identity::parameters_begin(scratch, kind).then(|| {
+                let _ = (0..scan::SCAN_CALLS).any(|_| identity::parameters_call(scratch));
+            })
+        }
+    }
+
+    /// A hash of the nonce that was found, and of an address.
+    fn nonce(&mut self, client: Address) -> Option<u64> {
+        let scratch: *mut Scratch = &mut *self.scratch;
+        let seed = self.seed(client);
+        // SAFETY: as above.
+        unsafe { identity::hash_nonce(scratch, seed).then(|| (*scratch).hash | 1) }
+    }
+
+    /// Of a request with credentials, a hash of the nonce in them, if any.
+    fn credentials(&mut self, client: Address) -> Option<Option<u64>> {
+        self.parameters(kind::CREDENTIALS)?;
+        Some(self.nonce(client))
+    }
+
+    fn seed(&self, address: Address) -> u64 {
+        let Address([head, tail]) = address;
+        mix(mix(self.state.key, head), tail)
     }
 
     fn judge(&mut self, frame: &[u8]) -> Option<Judgement> {
@@ -147,6 +261,10 @@ impl Judging<'_, '_> {
 impl Basis for Judging<'_, '_> {
     fn policy(&self) -> &Policy {
         &self.twin.plan.policy
+    }
+
+    fn standing(&self) -> u32 {
+        self.twin.scratch.standing
     }
 
     fn admit(&mut self, class: Class) -> u32 {
@@ -191,11 +309,18 @@ impl World for Judging<'_, '_> {
             return Listed::Blocked;
         }
         let source = self.packet.source.source(plan.policy.source_mask);
-        let ban = self.twin.state.bans.get(&source);
-        if ban.is_some_and(|ban| self.twin.now_ns < ban.expires_ns) {
+        if self.twin.is_banned(&self.packet.sender()) {
+            return Listed::EndpointBanned;
+        }
+        if self.twin.is_banned(&Endpoint::whole(source)) {
             return Listed::Banned;
         }
         Listed::Nowhere
+    }
+
+    fn look_up(&mut self, transport: Transport) -> u32 {
+        let endpoint = (transport != Transport::LaterFragment).then(|| self.packet.sender());
+        self.twin.look_up(self.packet.source, endpoint)
     }
 
     fn over_cps(&mut self) -> bool {
@@ -281,9 +406,58 @@ impl Message for Judging<'_, '_> {
         // SAFETY: the scratch memory is ours, the policy the plan's.
         unsafe { scan::is_oversize(&*self.twin.scratch, &raw const *self.twin.plan.policy) }
     }
+
+    fn note(&mut self) {
+        let client = self.packet.source;
+        let Some(nonce) = self.twin.credentials(client) else { return };
+        let Some(tag) = self.twin.tag(client) else { return };
+        let is_proven = nonce.is_some_and(|nonce| {
+            self.twin.state.challenges.get(&slot(nonce, CHALLENGES)) == Some(&nonce)
+        });
+        let now_ns = self.twin.now_ns;
+        let from = self.packet.sender();
+        let slot = slot(tag, TRANSACTIONS);
+        let known = self.twin.state.transactions.get(&slot);
+        // The same request again: it may be answered already.
+        if known.is_none_or(|known| known.tag != tag || now_ns - known.at_ns >= TRANSACTION_NS) {
+            let noted = Noted { tag, at_ns: now_ns, from, is_proven, is_answered: false };
+            self.twin.state.transactions.insert(slot, noted);
+        }
+    }
 }
 
 impl Buckets for Judging<'_, '_> {
+    fn standing(&self) -> u32 {
+        self.twin.scratch.standing
+    }
+
+    fn shift(&self) -> u32 {
+        self.twin.scratch.shift
+    }
+
+    fn endpoint(&mut self, class: u32, limit: Limit) -> bool {
+        let endpoint = self.packet.sender();
+        let State { endpoints, unproven, .. } = &mut self.twin.state;
+        let state = endpoints.get_mut(&endpoint).or_else(|| unproven.get_mut(&endpoint));
+        state.is_none_or(|state| spend(&mut state.tat_ns[class as usize], self.twin.now_ns, limit))
+    }
+
+    fn is_repeated(&mut self) -> bool {
+        let Some(hash) = self.twin.hash_call_id(self.packet.source) else { return false };
+        let now_ns = self.twin.now_ns;
+        let slot = hash as u32 & (GREYLIST - 1);
+        let word = self.twin.state.kept_back.entry(slot).or_default();
+        let was = admission::was_kept_back(*word, hash, now_ns);
+        if was.is_none() {
+            *word = admission::kept_back(hash, now_ns);
+        }
+        was.unwrap_or(false)
+    }
+
+    fn reserve(&mut self, limit: Limit) -> bool {
+        spend(&mut self.twin.state.reserve, self.twin.now_ns, limit)
+    }
+
     fn has_budget(&mut self, budget: u32, limit: Limit) -> bool {
         let tat_ns = self.twin.state.budgets[budget as usize];
         limit == Limit::UNLIMITED || step(tat_ns, self.twin.now_ns, limit) != Step::Over
@@ -352,6 +526,11 @@ fn spend(tat_ns: &mut u64, now_ns: u64, limit: Limit) -> bool {
             false
         }
     }
+}
+
+/// Where a table of so many slots holds a hash.
+const fn slot(hash: u64, slots: u32) -> u32 {
+    (hash >> 32) as u32 & (slots - 1)
 }
 
 fn ip(address: Address) -> IpAddr {

@@ -66,6 +66,7 @@ fn the_kernel_program_equals_its_host_twin() {
         kernel.set_peer(0, 0).expect("an unused bucket");
         kernel.apply(&plan).expect("a policy");
         let mut twin = Twin::new(&plan);
+        twin.set_key(kernel.key().expect("a key"));
         let corpus = corpus().into_iter().map(|case| case.frame);
         let frames = corpus.chain(generated.by_ref().take(count / setups.len()));
         let frames = frames.filter(|frame| frame.len() >= MIN_FRAME);

@@ -20,6 +20,9 @@ pub struct Failures {
     /// The last of the replies, such as 401.
     pub status: u32,
     pub status_ns: u64,
+    /// The transaction of the last of them: a hash of address, Call-ID and
+    /// CSeq.
+    pub tag: u64,
 }
 
 /// Entries of the map `FAILURES`; the oldest make room for new ones.
@@ -90,8 +93,8 @@ pub struct BanMade {
     pub outcome: u32,
 }
 
-/// Classes of status codes: 1 to 6, and 0 for what has none.
-pub const STATUS_CLASSES: usize = 7;
+/// Classes of status codes: 1 to 6, and 0 for what has none. A power of two.
+pub const STATUS_CLASSES: usize = 8;
 
 /// Slots for [`Learned`].
 pub const LEARNED_SLOTS: usize = 16;
@@ -176,8 +179,8 @@ learned! {
 }
 
 const _: () = {
-    assert!(size_of::<Failures>() == 40);
+    assert!(size_of::<Failures>() == 48);
     assert!(size_of::<Transaction>() == 24);
     assert!(size_of::<BanMade>() == 80);
-    assert!(size_of::<Replies>() == 8 * (METHOD_SLOTS * 8 + LEARNED_SLOTS + 1));
+    assert!(size_of::<Replies>() == 8 * ((STATUS_CLASSES + 1) * METHOD_SLOTS + LEARNED_SLOTS + 1));
 };

@@ -4,7 +4,7 @@ use sipguard_common::{
     abi::{Policy, fragments, options, posture},
     admission::{self, Buckets},
     bucket::{self, Limit},
-    decide::{self, Basis, Content, Judgement, Listed, Message, World, decide},
+    decide::{self, Basis, Content, Judgement, Listed, Message, World, decide, standing},
     frame::{TCP, Transport},
     method::{BUCKETS, BUDGETS, Budget, Class, Method},
     rule::{Rule, Verdict},
@@ -196,6 +196,11 @@ impl Basis for Judging<'_> {
         &self.known.plan.policy
     }
 
+    /// What the server has accepted is not known here.
+    fn standing(&self) -> u32 {
+        standing::STRANGER
+    }
+
     fn admit(&mut self, class: Class) -> u32 {
         let policy = &raw const *self.known.plan.policy;
         // SAFETY: the plan's policy, which lives as long as this.
@@ -246,6 +251,10 @@ impl World for Judging<'_> {
         self.step(self.known.not_banned(source));
         self.behind_lists();
         Listed::Nowhere
+    }
+
+    fn look_up(&mut self, _: Transport) -> u32 {
+        standing::STRANGER
     }
 
     fn over_cps(&mut self) -> bool {
@@ -362,9 +371,32 @@ impl Message for Judging<'_> {
         self.holding = Some(Step::new(Rule::Oversize.name(), found).at(places));
         true
     }
+
+    fn note(&mut self) {}
 }
 
 impl Buckets for Judging<'_> {
+    fn standing(&self) -> u32 {
+        standing::STRANGER
+    }
+
+    fn shift(&self) -> u32 {
+        0
+    }
+
+    fn endpoint(&mut self, _class: u32, _limit: Limit) -> bool {
+        true
+    }
+
+    /// It is the first.
+    fn is_repeated(&mut self) -> bool {
+        false
+    }
+
+    fn reserve(&mut self, _limit: Limit) -> bool {
+        true
+    }
+
     fn has_budget(&mut self, budget: u32, limit: Limit) -> bool {
         let mut tat_ns = self.spent.budgets.get(budget as usize).copied().unwrap_or(0);
         let is_spent = spend(&mut tat_ns, limit) == Stand::Over;

@@ -6,6 +6,7 @@ use aya::{
 };
 use sipguard_common::{
     abi::{Address, Policy, Site, Source},
+    admission::raised,
     bucket::Limit,
     method::{BUCKETS, Budget, Class},
 };
@@ -31,6 +32,8 @@ pub struct StrangerLevels {
     pub subnet: Option<Level>,
     /// Of all strangers together.
     pub all: Vec<(Budget, Level)>,
+    /// Of what they send again while the first of these is spent.
+    pub reserve: Option<Level>,
 }
 
 /// `None` where there is no limit.
@@ -56,12 +59,6 @@ pub(super) fn levels(
         Some((class, level(tat_ns[slot], now_ns, limits[slot])?))
     };
     Class::ALL.into_iter().filter_map(of).collect()
-}
-
-/// The limit of a source with so many times the customers.
-const fn raised(limit: Limit, shift: u32) -> Limit {
-    let interval_ns = limit.interval_ns >> (shift & 15);
-    Limit { interval_ns, tolerance_ns: limit.tolerance_ns + limit.interval_ns - interval_ns }
 }
 
 /// The limits of strangers on a site.
@@ -102,6 +99,9 @@ pub(super) fn stranger(
         let limit = policy.strangers[budget as usize];
         met.all.extend(level(tat_ns, now_ns, limit).map(|level| (budget, level)));
     }
+    let reserve: Array<&MapData, u64> = view(ebpf, "RESERVE")?;
+    let tat_ns = reserve.get(&0, 0).map_err(KernelError::map("reading a budget"))?;
+    met.reserve = level(tat_ns, now_ns, policy.reserve);
     Ok(met)
 }
 

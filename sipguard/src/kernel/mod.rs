@@ -17,6 +17,7 @@ mod object;
 mod policy;
 mod replies;
 mod ring;
+mod seed;
 mod test_run;
 mod verified;
 mod walk;
@@ -32,7 +33,7 @@ use sipguard_common::{
 
 use self::{
     attach::Attachments, bans::Bans, counters::CounterMaps, events::EventCounters,
-    hits::SignatureHits, lists::Lists, policy::PolicyMap, replies::ReplyCounters,
+    hits::SignatureHits, lists::Lists, policy::PolicyMap, replies::ReplyCounters, seed::Seed,
 };
 pub use self::{
     attach::{Attached, AttachedMode},
@@ -66,6 +67,7 @@ pub struct Kernel {
     events: EventCounters,
     reader: Option<EventReader>,
     bans_told: Option<BanReader>,
+    seed: Seed,
     attachments: Attachments,
 }
 
@@ -103,6 +105,7 @@ impl Kernel {
             events: EventCounters::take(&mut ebpf)?,
             reader: Some(EventReader::take(&mut ebpf, "EVENTS")?),
             bans_told: Some(BanReader::take(&mut ebpf, "BANS_TOLD")?),
+            seed: Seed::take(&mut ebpf)?,
             attachments: Attachments::default(),
             ebpf,
         })

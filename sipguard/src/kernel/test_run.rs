@@ -30,6 +30,7 @@ pub struct TestKernel {
     subnets: HashMap<MapData, Address, u64>,
     ports: HashMap<MapData, Address, Ports>,
     budgets: ArrayMap<u64>,
+    reserve: ArrayMap<u64>,
     peers: ArrayMap<u64>,
     scratch: PerCpuArray<MapData, [u8; size_of::<Scratch>()]>,
 }
@@ -128,6 +129,7 @@ impl TestKernel {
             subnets: typed(&mut ebpf, "SUBNETS")?,
             ports: typed(&mut ebpf, "PORTS")?,
             budgets: typed(&mut ebpf, "BUDGETS")?,
+            reserve: typed(&mut ebpf, "RESERVE")?,
             peers: typed(&mut ebpf, "PEERS")?,
             scratch: typed(&mut ebpf, "SCRATCH")?,
             kernel: Kernel::from_object(ebpf)?,
@@ -236,6 +238,14 @@ impl TestKernel {
         count().map_err(context)
     }
 
+    /// The key of the program's hashes, which [`Self::forget_sources`] changes.
+    ///
+    /// # Errors
+    /// Where the kernel refuses.
+    pub fn key(&self) -> Result<u64, KernelError> {
+        self.kernel.seed.get()
+    }
+
     /// Forgets every stranger, and what they all have spent.
     ///
     /// # Errors
@@ -246,6 +256,8 @@ impl TestKernel {
             .and_then(|()| forget(&mut self.subnets))
             .and_then(|()| forget(&mut self.ports))
             .map_err(context)?;
+        self.kernel.seed.draw()?;
+        self.reserve.set(0, 0, 0).map_err(KernelError::map("setting the reserve"))?;
         Budget::ALL.into_iter().try_for_each(|budget| self.set_budget(budget, 0))
     }
 

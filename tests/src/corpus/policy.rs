@@ -172,7 +172,7 @@ fn shared() -> Vec<Case> {
             Message::response("200 OK", "OPTIONS").build(),
             Setup::SubnetExhausted,
         ),
-        case("strangers_over_their_budget", "F09", Rule::RateStrangers, register().build(), total)
+        case("strangers_over_their_budget", "F09", Rule::Greylist, register().build(), total)
             .method(Method::Register),
         case("garbage_beside_a_spent_budget", "F09", Rule::Unparsed, vec![0xa5; 100], total),
         case(

@@ -142,9 +142,10 @@ fn of_classes(levels: &[(Class, Level)]) -> Vec<wire::Level> {
 
 fn levels_wire(levels: &StrangerLevels) -> wire::Levels {
     let of_all = |(budget, one): &(Budget, Level)| level(budget.name(), *one);
+    let reserve = levels.reserve.map(|one| level("reserve", one));
     wire::Levels {
         source: of_classes(&levels.source),
         subnet: levels.subnet.map(|one| level("total", one)),
-        strangers: levels.all.iter().map(of_all).collect(),
+        strangers: levels.all.iter().map(of_all).chain(reserve).collect(),
     }
 }

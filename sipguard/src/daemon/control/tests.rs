@@ -86,7 +86,7 @@ fn blocks_of_the_file_end_by_themselves() {
     assert_eq!(daemon.status().unwrap().blocked.file, 2);
     daemon.expire();
     assert!(fake.take().is_empty());
-    std::thread::sleep(std::time::Duration::from_millis(1600));
+    std::thread::sleep(Duration::from_millis(1600));
     daemon.expire();
     assert_eq!(fake.take(), ["apply 192.0.2.128/28"]);
     assert_eq!(daemon.status().unwrap().blocked.file, 1);
