@@ -287,7 +287,7 @@ mod tests {
         let value = Verified { how: how::REGISTER, status: 200, ..Verified::default() };
         let (weak, strong) = (entry(key, &value, false, clock), entry(key, &value, true, clock));
         for both in [vec![weak.clone(), strong.clone()], vec![strong.clone(), weak.clone()]] {
-            assert_eq!(unique(both), [strong.clone()]);
+            assert_eq!(unique(both), std::slice::from_ref(&strong));
         }
         assert_eq!(unique(vec![weak.clone()]), [weak]);
         assert_eq!((strong.port, strong.how.name()), (5061, "register"));

@@ -167,6 +167,15 @@ impl<'a> Sipguard<'a> {
         Ok(started.elapsed())
     }
 
+    /// Ends it with SIGKILL, as a crash would.
+    ///
+    /// # Errors
+    /// Where it does not end in time.
+    pub fn kill(self) -> Result<Finished> {
+        self.process.signal(Signal::SIGKILL)?;
+        self.process.finish(PATIENCE)
+    }
+
     /// Stops it with SIGTERM.
     ///
     /// # Errors
@@ -253,8 +262,15 @@ pub fn client(lab: &Lab, socket: &Path, arguments: &[&str]) -> Result<Command> {
 
 fn run(lab: &Lab, folder: &Folder, socket: &Path, arguments: &[&str]) -> Result<Command> {
     let mut command = client(lab, socket, &["run"])?;
-    command.arg("--config").arg(folder.path()).args(arguments);
+    // The machine's own state is none of a test's.
+    command.arg("--config").arg(folder.path()).arg("--state").arg(state(lab)).args(arguments);
     Ok(command)
+}
+
+/// The state directory of every daemon of a lab, one after the other.
+#[must_use]
+pub fn state(lab: &Lab) -> PathBuf {
+    lab.folder().join("state")
 }
 
 fn folder(lab: &Lab) -> Result<Folder> {
