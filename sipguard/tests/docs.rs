@@ -6,9 +6,9 @@ use std::{collections::BTreeSet, fs, path::PathBuf};
 use clap::{Arg, Command};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
-use sipguard::{api::wire, cli, daemon, policy};
+use sipguard::{api::wire, cli, daemon, history, policy};
 use sipguard_common::{
-    abi::{BANS, EVENT_BYTES, INTERFACE_SLOTS, KEEPALIVES},
+    abi::{BANS, EVENT_BYTES, INTERFACE_SLOTS, KEEPALIVES, Learned},
     automaton::{MAX_CONDITIONS, MAX_JOINED, MAX_SIGNATURES},
     frame::MAX_EXTENSIONS,
     method::{Budget, Class, Method},
@@ -109,6 +109,26 @@ fn budgets_are_those_of_the_code() {
     let documented = table(&section("## Rules"), "Budget");
     let names: Vec<&str> = documented.iter().map(|row| row[0].trim_matches('`')).collect();
     assert_eq!(names, Budget::ALL.map(Budget::name));
+}
+
+#[test]
+fn what_replies_teach_is_what_is_counted() {
+    let documented = table(&section("### What replies teach"), "Name");
+    let learned: Vec<Vec<String>> = Learned::ALL
+        .iter()
+        .map(|one| vec![format!("`{}`", one.name()), one.help().to_owned()])
+        .collect();
+    assert_eq!(documented, learned);
+}
+
+#[test]
+fn types_of_the_log_are_those_of_the_history() {
+    let documented = table(&section("### `sipguard log`"), "Type");
+    let kinds: Vec<Vec<String>> = history::Kind::ALL
+        .iter()
+        .map(|kind| vec![format!("`{}`", kind.name()), kind.help().to_owned()])
+        .collect();
+    assert_eq!(documented, kinds);
 }
 
 #[test]
@@ -287,6 +307,9 @@ fn examples_of_json_are_what_the_socket_speaks() {
     example::<wire::PostureWish>("### PostureWish");
     example::<wire::PostureChanged>("### PostureChanged");
     example::<wire::Lists>("### Lists");
+    example::<wire::Why>("### Why");
+    let log: wire::Log = example("### Log");
+    assert!(log.lines.iter().all(|line| history::Kind::from_name(&line.kind).is_some()));
     example::<wire::Entry>("### Entry");
     example::<wire::Added>("### Added");
     example::<wire::Removed>("### Removed");
@@ -311,6 +334,10 @@ fn capacities_are_those_of_the_code() {
         ("configured keepalives", KEEPALIVES),
         ("enabled signatures", MAX_SIGNATURES),
         ("bans", BANS),
+        ("days that lines", usize::try_from(history::KEPT_DAYS).expect("days")),
+        ("lines of the history about bans", history::KEPT_BANS as usize),
+        ("other lines of the history", history::KEPT_ACTIONS as usize),
+        ("lines of one answer of `log`", history::MAX_LINES),
         ("events kept of each rule", daemon::KEPT_PER_RULE),
         ("events that a follower", daemon::BEHIND),
         ("bytes of a payload in an event", EVENT_BYTES),
@@ -341,6 +368,13 @@ fn classes_of_peers_are_those_of_the_code() {
         })
         .collect();
     assert_eq!(documented, classes);
+}
+
+#[test]
+fn the_history_is_where_the_reference_says() {
+    let file = policy::Plan::default().state.join(history::FILE);
+    let text = section("## Files and sockets");
+    assert!(text.contains(&format!("`{}`", file.display())), "{}", file.display());
 }
 
 #[test]
