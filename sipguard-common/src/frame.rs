@@ -76,7 +76,8 @@ pub struct Packet {
     /// Length of the whole datagram's payload by its header, which a first
     /// fragment holds only a part of; 0 for TCP.
     pub declared: u32,
-    /// Where the header of UDP or TCP starts in the frame.
+    /// Where the headers of IP, and of UDP or TCP, start in the frame.
+    network: u32,
     transport: u32,
     /// The protocol number of IP: 6 is TCP, 17 UDP; 0 in later fragments.
     pub protocol: u32,
@@ -97,6 +98,7 @@ impl Packet {
         payload: 0,
         len: 0,
         declared: 0,
+        network: 0,
         transport: 0,
         protocol: 0,
         offset: 0,
@@ -123,6 +125,13 @@ impl Packet {
     #[must_use]
     pub fn transport(&self) -> u32 {
         (crate::opaque(u64::from(self.transport)) & u64::from(OFFSET_MASK)) as u32
+    }
+
+    /// Where the header of IP starts in the frame, likewise.
+    #[inline(always)]
+    #[must_use]
+    pub fn network(&self) -> u32 {
+        (crate::opaque(u64::from(self.network)) & u64::from(OFFSET_MASK)) as u32
     }
 
     /// Where the payload starts in the frame, likewise.
@@ -184,6 +193,7 @@ pub fn parse<F: Frame + ?Sized>(frame: &F, packet: &mut Packet) -> Option<Transp
         }
     }
     packet.set_offset(offset);
+    packet.network = offset;
     match ethertype {
         ETHERTYPE_IPV4 => ipv4(frame, packet),
         ETHERTYPE_IPV6 => ipv6(frame, packet),

@@ -78,9 +78,11 @@ pub fn learn<L: Lessons>(lessons: &mut L, said: Said) -> Fate {
     }
     match said.status {
         200..=299 => accepted(lessons, said),
-        401 | 403 | 407 => refused(lessons, said.status),
-        404 | 410 | 484 | 485 | 604 => {
-            // Its answer, be it right or wrong, is not about a password.
+        401 | 407 => refused(lessons, said.status),
+        403 if is_about_the_password(lessons, said) => refused(lessons, said.status),
+        // Who has no account cannot know its password.
+        404 if said.method == REGISTER => refused(lessons, said.status),
+        403 | 404 | 410 | 484 | 485 | 604 => {
             lessons.noted();
             stray(lessons, said.status);
         }
@@ -119,9 +121,16 @@ fn accepted<L: Lessons>(lessons: &mut L, said: Said) {
     }
 }
 
+/// Customers dial what is forbidden to them.
+#[inline(always)]
+fn is_about_the_password<L: Lessons>(lessons: &L, said: Said) -> bool {
+    said.method == REGISTER || !standing::is_verified(lessons.standing())
+}
+
 #[inline(always)]
 fn refused<L: Lessons>(lessons: &mut L, status: u32) {
-    let is_stale = status != 403 && lessons.is_stale();
+    let is_challenge = status == 401 || status == 407;
+    let is_stale = is_challenge && lessons.is_stale();
     match lessons.noted() {
         // It knew the password, but not the newest nonce.
         Some(_) if is_stale => {}

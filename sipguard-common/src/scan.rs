@@ -6,7 +6,10 @@
 //! on a caller's stack through `bpf_loop`. The steps below are therefore
 //! written over raw pointers; on the host they run in plain loops.
 
+#[cfg(not(target_arch = "bpf"))]
+pub mod host;
 pub mod identity;
+pub mod lines;
 
 use crate::{
     abi::{Address, Policy},
@@ -183,6 +186,16 @@ impl Scratch {
         hits: [Hit { offset: 0, field: 0 }; MAX_HITS as usize],
         bytes: [0; BUFFER],
     };
+}
+
+impl Scratch {
+    /// Behind the empty line that ends the header; 0 as long as that was not
+    /// seen.
+    #[inline(always)]
+    #[must_use]
+    pub fn header_end(&self) -> u32 {
+        self.header_end
+    }
 }
 
 macro_rules! load {

@@ -1,6 +1,9 @@
 //! The way out: what leaves from a protected port is read, and teaches.
 
-use aya_ebpf::{bindings::TC_ACT_SHOT, programs::TcContext};
+use aya_ebpf::{
+    bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC},
+    programs::TcContext,
+};
 use sipguard_common::{
     abi::{Learned, Policy},
     frame::{Transport, parse},
@@ -10,7 +13,7 @@ use sipguard_common::{
 };
 
 use crate::{
-    count, is_in, learn, lists, maps,
+    count, forge, is_in, learn, lists, maps,
     packet::{Egress, Gather as _},
 };
 
@@ -51,7 +54,10 @@ pub(crate) fn teach(context: &TcContext) -> Option<i32> {
     } else {
         segment(policy, scratch, ifindex)
     };
-    (fate != Fate::Leaves as u32).then(|| conceal(ifindex, fate))
+    if fate == Fate::Leaves as u32 {
+        return None;
+    }
+    Some(conceal(context, ifindex, fate))
 }
 
 /// Reads the messages of a TCP segment, all of which leave.
@@ -67,8 +73,13 @@ fn segment(policy: &Policy, scratch: *mut Scratch, ifindex: u32) -> u32 {
     Fate::Leaves as u32
 }
 
+/// Keeps from strangers what a reply tells.
 #[inline(always)]
-fn conceal(ifindex: u32, _fate: u32) -> i32 {
+fn conceal(context: &TcContext, ifindex: u32, fate: u32) -> i32 {
+    if fate == Fate::Challenge as u32 && forge::forge(context).is_some() {
+        learn::count(ifindex, Learned::Challenged);
+        return TC_ACT_UNSPEC;
+    }
     learn::count(ifindex, Learned::Hidden);
     TC_ACT_SHOT
 }

@@ -491,6 +491,17 @@ extern "C" fn reply_lines() -> u32 {
     0
 }
 
+/// Scans what is left of the header.
+///
+/// # Safety
+/// The scratch memory is that of the way out, sealed, and its scan has begun.
+#[inline(always)]
+pub(crate) unsafe fn scan_rest(scratch: *mut Scratch) {
+    // SAFETY: as the caller promises.
+    unsafe { scan::scan_on(scratch) }
+    reply_lines();
+}
+
 /// Reads a reply: status code and method by number. A status of 1 stands for
 /// one that cannot be read.
 #[unsafe(no_mangle)]
@@ -509,8 +520,7 @@ extern "C" fn read_reply() -> u32 {
         if is_tcp {
             scan::scan_end(scratch);
         } else if method == REGISTER && status / 100 == 2 {
-            scan::scan_on(scratch);
-            reply_lines();
+            scan_rest(scratch);
         }
         status | method << 16
     }

@@ -11,6 +11,7 @@ mod count;
 mod egress;
 mod events;
 mod evidence;
+mod forge;
 mod learn;
 mod limits;
 mod lists;

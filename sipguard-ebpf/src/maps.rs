@@ -124,6 +124,13 @@ pub(crate) static TRANSACTIONS: Array<Transaction, { abi::TRANSACTIONS as usize 
 #[btf_map]
 pub(crate) static CHALLENGES: Array<u64, { abi::CHALLENGES as usize }> = Array::new();
 
+/// The server's last challenge of a registration, and of anything else: the line
+/// of the header in `bytes`, its length in `len`, the number of lines before it
+/// in `lines`, and where its nonce is in `nonce_at`. Each CPU has its own, so that
+/// none is read half written.
+#[btf_map]
+pub(crate) static TEMPLATES: PerCpuArray<Scratch, 2> = PerCpuArray::new();
+
 /// Strangers' requests that shall come again.
 #[btf_map]
 pub(crate) static GREYLIST: Array<u64, { abi::GREYLIST as usize }> = Array::new();

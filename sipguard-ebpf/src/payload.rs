@@ -94,6 +94,25 @@ pub(crate) unsafe fn granted(scratch: *mut Scratch) -> u32 {
     }
 }
 
+unsafe extern "C" fn lines_of(_: u64, context: *mut Loop) -> i64 {
+    // SAFETY: the context of `repeat`.
+    i64::from(unsafe { scan::lines::call((*context).scratch) })
+}
+
+/// Counts lines: [`scan::lines`].
+///
+/// # Safety
+/// The scratch memory is sealed.
+#[inline(always)]
+pub(crate) unsafe fn count_lines(scratch: *mut Scratch, max: u32, until: u32) {
+    // SAFETY: as the caller promises.
+    unsafe {
+        scan::lines::begin(scratch, max, until);
+        repeat(scan::SCAN_CALLS, lines_of, Loop { scratch, table: core::ptr::null() });
+        scan::lines::end(scratch);
+    }
+}
+
 /// Scans lines of the header until its end, or until all is seen that is needed.
 ///
 /// # Safety

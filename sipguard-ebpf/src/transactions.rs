@@ -7,6 +7,7 @@
 
 use sipguard_common::{
     abi::{Address, CHALLENGES, TRANSACTION_NS, TRANSACTIONS, Transaction, place, transaction},
+    frame::UDP,
     scan::{
         Scratch,
         identity::{self, mix},
@@ -14,7 +15,7 @@ use sipguard_common::{
     },
 };
 
-use crate::{clock, limits, maps, payload};
+use crate::{clock, forge, limits, maps, payload};
 
 /// A hash to begin with, for what belongs to this address.
 #[inline(always)]
@@ -168,14 +169,41 @@ extern "C" fn remember_nonce() -> u32 {
         if !payload::parameters(scratch, kind::CHALLENGE) {
             return 0;
         }
+        // Before the hash takes the position away.
+        let end = (*scratch).position;
         let nonce = nonce(scratch, (*scratch).packet.destination);
+        (*scratch).position = end;
         if nonce != 0
             && let Some(slot) =
                 maps::CHALLENGES.get_ptr_mut((nonce >> 32) as u32 & (CHALLENGES - 1))
         {
             slot.write(nonce);
         }
-        u32::from((*scratch).stale != 0)
+        let stale = (*scratch).stale;
+        if (*scratch).packet.protocol == u32::from(UDP) {
+            forge::keep(scratch);
+        }
+        u32::from(stale != 0)
+    }
+}
+
+/// Remembers the nonce of a challenge that was made out of the reply in the
+/// scratch memory of the way out: whoever answers it is treated as one that
+/// answers the server's own.
+///
+/// # Safety
+/// The second memory is that challenge.
+#[inline(always)]
+pub(crate) unsafe fn remember_forged(scratch: *const Scratch, forged: *mut Scratch) {
+    // SAFETY: as the caller promises, and a map value.
+    unsafe {
+        let nonce = nonce(forged, (*scratch).packet.destination);
+        if nonce != 0
+            && let Some(slot) =
+                maps::CHALLENGES.get_ptr_mut((nonce >> 32) as u32 & (CHALLENGES - 1))
+        {
+            slot.write(nonce);
+        }
     }
 }
 

@@ -36,8 +36,16 @@ pub enum TtlError {
 impl Ttl {
     /// One minute.
     pub const MINUTE: Self = Self(60);
+    /// Three minutes.
+    pub const THREE_MINUTES: Self = Self(180);
+    /// Five minutes.
+    pub const FIVE_MINUTES: Self = Self(300);
     /// Ten minutes.
     pub const TEN_MINUTES: Self = Self(600);
+    /// A quarter of an hour.
+    pub const QUARTER: Self = Self(900);
+    /// One day.
+    pub const DAY: Self = Self(86_400);
     /// Seven days.
     pub const WEEK: Self = Self(7 * 86_400);
 
@@ -51,6 +59,11 @@ impl Ttl {
     #[must_use]
     pub const fn duration(self) -> Duration {
         Duration::from_secs(self.0)
+    }
+
+    /// The same in nanoseconds: ten years of them fit.
+    pub(crate) const fn nanoseconds(self) -> u64 {
+        self.0 * 1_000_000_000
     }
 }
 

@@ -1,14 +1,17 @@
 //! docs/reference.md against the code: what has a name or a number stands
 //! there, and what stands there exists.
 
-use std::{collections::BTreeSet, fs, path::PathBuf};
+use std::{collections::BTreeSet, fs, iter, path::PathBuf};
 
 use clap::{Arg, Command};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use sipguard::{api::wire, cli, daemon, history, policy};
 use sipguard_common::{
-    abi::{BANS, EVENT_BYTES, INTERFACE_SLOTS, KEEPALIVES, Learned},
+    abi::{
+        BANS, ENDPOINTS, ENDPOINTS_UNPROVEN, EVENT_BYTES, INTERFACE_SLOTS, KEEPALIVES, Learned,
+        SITES,
+    },
     automaton::{MAX_CONDITIONS, MAX_JOINED, MAX_SIGNATURES},
     frame::MAX_EXTENSIONS,
     method::{Budget, Class, Method},
@@ -108,7 +111,8 @@ fn classes_have_their_methods() {
 fn budgets_are_those_of_the_code() {
     let documented = table(&section("## Rules"), "Budget");
     let names: Vec<&str> = documented.iter().map(|row| row[0].trim_matches('`')).collect();
-    assert_eq!(names, Budget::ALL.map(Budget::name));
+    let reserve = iter::once("reserve");
+    assert!(names.iter().copied().eq(Budget::ALL.map(Budget::name).into_iter().chain(reserve)));
 }
 
 #[test]
@@ -200,6 +204,15 @@ fn exit_codes_are_those_of_the_long_help() {
     assert_eq!(table(&section("## Exit codes"), "Code"), expected);
 }
 
+#[test]
+fn words_of_what_replies_teach_are_rules() {
+    let rows = table(&section("## What the server's replies teach"), "Word");
+    let explained: BTreeSet<&str> = rows.iter().map(|row| row[0].trim_matches('`')).collect();
+    let others = [Rule::Verified, Rule::RateVerified, Rule::Banned, Rule::Greylist];
+    let expected = Rule::in_bits(Rule::EGRESS).chain(others).map(Rule::name);
+    assert_eq!(explained, expected.collect());
+}
+
 /// Where an unknown key is refused, all that are known are listed.
 fn known_keys(file: &str, head: &str) -> Vec<String> {
     let dir = tempfile::tempdir().expect("a directory");
@@ -243,7 +256,7 @@ fn configuration_files_are_listed_and_hold_every_key() {
         }
     }
     let manual = read("config/sipguard.toml");
-    for part in ["stranger", "strangers", "subnet", "ports", "message"] {
+    for part in ["stranger", "strangers", "verified", "subnet", "ports", "message"] {
         for key in known_keys(policy::SETTINGS, &format!("[limits.{part}]")) {
             assert!(is_written(&manual, &key), "limits.{part}.{key}");
         }
@@ -333,6 +346,9 @@ fn capacities_are_those_of_the_code() {
         ("protected destinations", policy::MAX_PROTECTED),
         ("configured keepalives", KEEPALIVES),
         ("enabled signatures", MAX_SIGNATURES),
+        ("verified endpoints", ENDPOINTS),
+        ("the same on evidence that may be forged", ENDPOINTS_UNPROVEN),
+        ("sources that are remembered", SITES),
         ("bans", BANS),
         ("days that lines", usize::try_from(history::KEPT_DAYS).expect("days")),
         ("lines of the history about bans", history::KEPT_BANS as usize),

@@ -31,7 +31,7 @@ const TRUSTED_PREFIXES: usize = 1_000;
 
 fn main() -> anyhow::Result<()> {
     let mut kernel = BenchKernel::load()?;
-    let info = kernel.kernel().program_info()?;
+    let info = kernel.kernel().program_info()?.ingress;
     println!(
         "{} verified instructions, {} bytes of machine code",
         info.verified_instructions, info.jited_bytes

@@ -13,6 +13,7 @@
 //! So nothing is left behind and the machine's own network is never touched.
 
 pub mod capture;
+pub mod egress;
 pub mod foreign;
 pub mod lab;
 pub mod namespace;

@@ -18,11 +18,10 @@ use sipguard_common::{
     bucket::{Limit, Step, step},
     decide::{self, Basis, Judgement, Listed, Message, World, decide, standing},
     frame::{self, Packet, TCP, Transport},
-    message::{self, MIN_MESSAGE},
     method::{BUDGETS, Budget, Class, Method},
     rule::Rule,
     scan::{
-        self, PAYLOAD_MAX, Scratch,
+        self, Scratch, host,
         identity::{self, mix},
         kind,
     },
@@ -181,9 +180,9 @@ impl<'a> Twin<'a> {
     /// A hash of the Call-ID and an address.
     fn hash_call_id(&mut self, address: Address) -> Option<u64> {
         let scratch: *mut Scratch = &mut *self.scratch;
-        let Address([head, tail]) = address;
+        let seed = self.seed(address);
         // SAFETY: the scratch memory is ours and sealed, its lines are scanned.
-        unsafe { identity::hash_call_id(scratch, mix(mix(0, head), tail)).then(|| (*scratch).hash) }
+        unsafe { identity::hash_call_id(scratch, seed).then(|| (*scratch).hash) }
     }
 
     /// Which transaction the message belongs to.
@@ -253,8 +252,7 @@ struct Judging<'t, 'a> {
 impl Judging<'_, '_> {
     /// The payload, as much of it as is in the frame.
     fn payload(&self) -> &[u8] {
-        let Packet { payload, len, .. } = self.packet;
-        self.frame.get(payload as usize..(payload + len) as usize).unwrap_or(&[])
+        host::payload(self.frame, &self.packet)
     }
 }
 
@@ -343,23 +341,12 @@ impl World for Judging<'_, '_> {
     }
 
     fn starts_with_options(&mut self) -> bool {
-        let Some(first) = self.payload().first_chunk() else { return false };
-        self.payload().len() >= MIN_MESSAGE as usize
-            && message::is_options(u64::from_le_bytes(*first))
+        host::starts_with_options(self.payload())
     }
 
     fn read(&mut self) {
-        let bytes = self.payload().to_vec();
-        let bytes = &bytes[..bytes.len().min(PAYLOAD_MAX as usize)];
-        let scratch: *mut Scratch = &mut *self.twin.scratch;
-        // SAFETY: the scratch memory is ours.
-        unsafe {
-            scan::begin(scratch);
-            if !bytes.is_empty() {
-                (&mut (*scratch).bytes)[..bytes.len()].copy_from_slice(bytes);
-                scan::seal(scratch, bytes.len() as u32);
-            }
-        }
+        let payload = host::payload(self.frame, &self.packet);
+        host::read(&mut self.twin.scratch, payload);
     }
 
     fn message(&mut self, is_tcp: bool) -> Judgement {
@@ -367,44 +354,21 @@ impl World for Judging<'_, '_> {
     }
 
     fn advance(&mut self) -> bool {
-        // SAFETY: the scratch memory is ours.
-        unsafe { scan::advance(&mut *self.twin.scratch) }
+        host::advance(&mut self.twin.scratch)
     }
 }
 
 impl Message for Judging<'_, '_> {
     fn content(&mut self) -> u32 {
-        let scratch: *mut Scratch = &mut *self.twin.scratch;
-        // SAFETY: the scratch memory is ours, the policy the plan's.
-        unsafe {
-            if scan::needs_skip(scratch) {
-                let _ = (0..scan::SKIP_CALLS).any(|_| scan::skip_call(scratch));
-            }
-            scan::content(scratch, &raw const *self.twin.plan.policy).encode()
-        }
+        host::content(&mut self.twin.scratch, &self.twin.plan.policy)
     }
 
     fn signature(&mut self) -> u32 {
-        let scratch: *mut Scratch = &mut *self.twin.scratch;
-        let table = &raw const self.twin.plan.policy.automaton;
-        // SAFETY: the scratch memory is ours and sealed, the table the plan's.
-        unsafe {
-            scan::scan_begin(scratch, table);
-            let _ = (0..scan::SCAN_CALLS).any(|_| scan::scan_call(scratch));
-            scan::scan_end(scratch);
-            if scan::body_begin(scratch) {
-                let _ = (0..scan::SCAN_CALLS).any(|_| scan::body_call(scratch));
-            }
-            if scan::match_begin(scratch, table, 0) {
-                let _ = (0..scan::MATCH_CALLS).any(|_| scan::match_call(scratch, table));
-            }
-            scan::match_end(scratch, table)
-        }
+        host::signature(&mut self.twin.scratch, &self.twin.plan.policy.automaton)
     }
 
     fn is_oversize(&mut self) -> bool {
-        // SAFETY: the scratch memory is ours, the policy the plan's.
-        unsafe { scan::is_oversize(&*self.twin.scratch, &raw const *self.twin.plan.policy) }
+        host::is_oversize(&self.twin.scratch, &self.twin.plan.policy)
     }
 
     fn note(&mut self) {

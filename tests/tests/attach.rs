@@ -40,7 +40,7 @@ fn native_on_a_veth_until_sigterm() -> Result<()> {
     }
     let lab = Lab::new()?;
     let sipguard = Sipguard::start(&lab, &Policy::usual()?, &["--iface", WAN])?;
-    ensure!(sipguard.announcement().contains("wan0 (native)"), "{}", sipguard.announcement());
+    ensure!(sipguard.announcement().contains("wan0 (native, "), "{}", sipguard.announcement());
     ensure!(lab.has_native_xdp(WAN)?);
     ensure!(sipguard.stats()?.0["interfaces"] == json!([{"name": WAN, "mode": "native"}]));
     protects(&lab, SERVER)?;
@@ -60,7 +60,7 @@ fn generic_where_asked_for() -> Result<()> {
     let lab = Lab::new()?;
     let sipguard =
         Sipguard::start(&lab, &Policy::usual()?, &["--iface", WAN, "--mode", "generic"])?;
-    ensure!(sipguard.announcement().contains("wan0 (generic)"), "{}", sipguard.announcement());
+    ensure!(sipguard.announcement().contains("wan0 (generic, "), "{}", sipguard.announcement());
     ensure!(lab.xdp_program(WAN)?.is_some() && !lab.has_native_xdp(WAN)?);
     protects(&lab, SERVER)?;
 
@@ -77,7 +77,7 @@ fn generic_with_a_warning_where_the_driver_cannot() -> Result<()> {
     let lab = Lab::new()?;
     // The loopback's driver knows no XDP.
     let sipguard = Sipguard::start(&lab, &Policy::usual()?, &["--iface", "lo"])?;
-    ensure!(sipguard.announcement().contains("lo (generic)"), "{}", sipguard.announcement());
+    ensure!(sipguard.announcement().contains("lo (generic, "), "{}", sipguard.announcement());
     // It comes by another pipe than the announcement.
     wait::until("the warning", PATIENCE, || {
         let log = sipguard.log();
@@ -203,7 +203,8 @@ fn two_interfaces_count_by_themselves() -> Result<()> {
     lab.add_second_wire()?;
     let both = ["--iface", WAN, "--iface", SECOND_WAN];
     let sipguard = Sipguard::start(&lab, &Policy::usual()?, &both)?;
-    ensure!(sipguard.announcement().contains("wan0 (native), wan1 (native)"));
+    let said = sipguard.announcement();
+    ensure!(said.contains("wan0 (native, ") && said.contains("wan1 (native, "), "{said}");
     let stranger = sender(&lab, STRANGER)?;
     let scan = request("OPTIONS", b"Telephone/1.6", 1);
     for (server, count) in [(SERVER, 3), (SECOND_SERVER, 5)] {

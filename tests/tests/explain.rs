@@ -238,6 +238,77 @@ fn modes_and_postures_are_part_of_the_answer() {
     assert_eq!(register, "rate_method: no limit under posture open (sipguard.toml:2)");
 }
 
+/// Nobody is verified, and what the server's replies would bring about is told.
+#[test]
+fn what_replies_teach_is_part_of_the_answer() {
+    let files = Files::with_settings(
+        "[policy]\nposture = \"guarded\"\n[auth]\nprofile = \"standard\"\nban = \"1h\"\n\
+         [rules]\nharvest = { mode = \"observe\" }\n",
+    );
+    let subjects = |explanation: &Explanation| -> Vec<&str> {
+        explanation.steps.iter().map(|step| step.subject).collect()
+    };
+    let register = files.explain(&stranger("REGISTER", AGENT));
+    let order = ["packet", "trusted", "blocked", "banned", "verified", "closed", "message"];
+    assert_eq!(subjects(&register)[..7], order);
+    assert!(said(&register, "verified").contains("judged as a stranger"), "{register:#?}");
+
+    let address = files.address("198.51.100.7");
+    assert_eq!(subjects(&address)[..5], order[1..6]);
+    let auth = "auth: 6 wrong passwords in 3m ban for 1h (sipguard.toml:4)";
+    assert_eq!(said(&address, "auth"), auth);
+    let harvest = said(&address, "harvest");
+    assert!(harvest.starts_with("harvest: 30 challenges and unknown accounts in 3m ban (default)"));
+    assert!(harvest.ends_with(": would drop, but observes (sipguard.toml:7)"), "{harvest}");
+    assert_eq!(said(&address, "stealth"), "stealth: policy.stealth = \"challenges\" (default)");
+    let reserve = "greylist: limits.strangers.reserve 200/s burst 400 (default)";
+    assert_eq!(said(&address, "greylist"), reserve);
+
+    let attack = Files::with_settings("[policy]\nposture = \"attack\"\n[auth]\nfailures = 9\n");
+    let address = attack.address("198.51.100.7");
+    let auth = "auth: 3 wrong passwords in 15m ban for 15m under posture attack (sipguard.toml:2)";
+    assert_eq!(said(&address, "auth"), auth);
+    let open = Files::with_settings("[policy]\nposture = \"open\"\n").address("198.51.100.7");
+    for rule in ["auth", "harvest", "stealth"] {
+        let expected = format!("{rule}: policy.posture = \"open\" (sipguard.toml:2)");
+        assert_eq!(said(&open, rule), expected);
+    }
+    let written = Files::with_settings("[auth]\nprofile = \"attack\"\nfailures = 9\n");
+    let auth = said(&written.address("198.51.100.7"), "auth");
+    assert_eq!(auth, "auth: 9 wrong passwords in 15m ban for 10m (sipguard.toml:3)");
+}
+
+/// Where a segment spends what all strangers have, the greylist keeps the next
+/// request back, and rule `rate_strangers` where that is off.
+#[test]
+fn a_spent_budget_is_part_of_the_answer() {
+    let message = Message::request("REGISTER", "sip:100@203.0.113.1").agent(AGENT).build();
+    let twice = [&message[..], &message[..]].concat();
+    let segment = Packet::tcp("198.51.100.7:5061", "203.0.113.1:5060").payload(twice).build();
+    for (mode, rule, would) in [
+        ("enforce", Rule::Greylist, 0),
+        ("observe", Rule::Stranger, Rule::Greylist.bit()),
+        ("off", Rule::RateStrangers, 0),
+    ] {
+        let files = Files::with_settings(&format!(
+            "[limits.strangers]\ntotal = {{ rate = \"1/h\", burst = 1 }}\n\
+             [rules]\ngreylist = {{ mode = \"{mode}\" }}\n"
+        ));
+        let explained = files.explain(&segment);
+        assert_eq!((outcome(&explained).rule, explained.would), (rule, would), "{mode}");
+        assert_eq!(outcome(&explained), twins(&files.plan, &segment), "{mode}");
+        let limit = "limits.strangers.total 1/h burst 1";
+        let is_said = |words: &str| explained.steps.iter().any(|step| step.found == words);
+        match mode {
+            "off" => assert!(is_said(&format!("{limit}: over it")), "{explained:#?}"),
+            _ => {
+                assert!(is_said(&format!("{limit}: spent")), "{explained:#?}");
+                assert!(is_said("not sent again after a while"), "{explained:#?}");
+            }
+        }
+    }
+}
+
 /// What was entered by hand counts with what the files say.
 #[test]
 fn entries_made_at_run_time_are_part_of_the_answer() {

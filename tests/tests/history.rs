@@ -78,7 +78,7 @@ fn n11_what_holds_survives_a_restart_with_the_rest_of_its_time() -> Result<()> {
     let lab = Lab::new()?;
     let _server = Server::start(&lab, sip(SERVER))?;
     let listener = Listener::new(&lab, SERVER)?;
-    let policy = Policy::usual()?.with_main("[policy]\nban = \"2m\"\n");
+    let policy = Policy::usual()?.with_main("[auth]\nban = \"2m\"\n");
     let sipguard = Sipguard::start(&lab, &policy, IFACE)?;
     let [banned, blocked, trusted, ended] = STRANGERS;
     scan(&lab, banned)?;
@@ -149,7 +149,7 @@ fn f21_a_scanner_that_comes_back_is_banned_for_twice_as_long() -> Result<()> {
     }
     let lab = Lab::new()?;
     let _server = Server::start(&lab, sip(SERVER))?;
-    let policy = Policy::usual()?.with_main("[policy]\nban = \"2s\"\n");
+    let policy = Policy::usual()?.with_main("[auth]\nban = \"2s\"\n");
     let mut sipguard = Sipguard::start(&lab, &policy, IFACE)?;
     for seconds in [2, 4, 8] {
         wait::until("the end of the last ban", PATIENCE, || {

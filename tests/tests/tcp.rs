@@ -57,7 +57,7 @@ fn a09_a_scanner_over_tcp_is_cut_off_and_banned() -> Result<()> {
     let lab = Lab::new()?;
     let server = Server::start(&lab, sip(SERVER))?;
     let listener = Listener::new(&lab, SERVER)?;
-    let policy = Policy::usual()?.with_main("[policy]\nban = \"3s\"\n");
+    let policy = Policy::usual()?.with_main("[auth]\nban = \"3s\"\n");
     let sipguard = Sipguard::start(&lab, &policy, &["--iface", WAN])?;
     let (phone, neighbour) = (sender(&lab, STRANGER)?, sender(&lab, STRANGERS[1])?);
     let register = request("REGISTER", b"Telephone/1.6", 1);

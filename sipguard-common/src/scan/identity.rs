@@ -292,7 +292,8 @@ pub unsafe fn parameters_begin(scratch: *mut Scratch, kind: u32) -> bool {
     }
 }
 
-/// One step of that search: to the next `=` or line end. True at the line's end.
+/// One step of that search: to the next `=` or line end. True at the line's end,
+/// where the position stands then.
 ///
 /// # Safety
 /// `scratch` is valid and its payload sealed.
@@ -308,6 +309,7 @@ unsafe fn parameters_step(scratch: *mut Scratch) -> bool {
             return false;
         }
         let at = position + first_byte(marks);
+        store!(scratch.position = at);
         if byte(scratch, at) == b'\n' {
             return true;
         }

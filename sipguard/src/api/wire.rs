@@ -89,6 +89,8 @@ pub struct Interface {
     pub mode: String,
     /// Why generic.
     pub note: Option<String>,
+    /// How what leaves is seen: `tcx` or `clsact`.
+    pub egress: String,
 }
 
 /// Entries of a list by who put them there.

@@ -31,9 +31,10 @@ enum Wish {
     Open,
     /// Strangers are limited
     Guarded,
-    /// A quarter of those limits; OPTIONS of strangers are dropped
+    /// A quarter of those limits; OPTIONS of strangers are dropped, and wrong
+    /// passwords ban sooner
     Attack,
-    /// Trusted sources only
+    /// Trusted sources, and those with somebody verified, only
     Closed,
     /// What sipguard.toml says
     File,

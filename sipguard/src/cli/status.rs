@@ -49,10 +49,10 @@ fn row(what: &str, state: String) -> Vec<String> {
     vec![what.to_owned(), state]
 }
 
-fn interface(Interface { name, mode, note, .. }: &Interface) -> String {
+fn interface(Interface { name, mode, note, egress, .. }: &Interface) -> String {
     match note {
-        None => format!("{name} ({mode})"),
-        Some(note) => format!("{name} ({mode}: {note})"),
+        None => format!("{name} ({mode}, {egress})"),
+        Some(note) => format!("{name} ({mode}, {egress}: {note})"),
     }
 }
 

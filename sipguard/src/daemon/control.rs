@@ -134,6 +134,7 @@ impl Daemon {
             ifindex: one.ifindex,
             mode: one.mode.name().to_owned(),
             note: one.note.clone(),
+            egress: one.egress.name().to_owned(),
         };
         Ok(Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -17,8 +17,8 @@ use sipguard_common::{
 use super::{Daemon, Filter, FilterError, Host, Place};
 use crate::{
     kernel::{
-        Attached, AttachedMode, BanEntry, EventLosses, InterfaceCounters, InterfaceReplies,
-        PastBan, Standing, VerifiedEntry,
+        Attached, AttachedMode, BanEntry, EgressMode, EventLosses, InterfaceCounters,
+        InterfaceReplies, PastBan, Standing, VerifiedEntry,
     },
     offender::Offender,
     policy::{Plan, Posture, Target},
@@ -66,6 +66,7 @@ impl Fake {
             ifindex: 2,
             mode: AttachedMode::Native,
             note: None,
+            egress: EgressMode::Tcx,
         };
         Daemon::new(Box::new(self.clone()), place, plan, vec![attached])
     }

@@ -229,7 +229,9 @@ fn announce(attached: &[Attached], plan: &Plan) {
 fn announcement(attached: &[Attached], plan: &Plan) -> String {
     let interfaces: Vec<String> = attached
         .iter()
-        .map(|one| format!("{} ({})", sanitise(&one.name, 64), one.mode.name()))
+        .map(|one| {
+            format!("{} ({}, {})", sanitise(&one.name, 64), one.mode.name(), one.egress.name())
+        })
         .collect();
     format!(
         "sipguard: protecting {}: {} signatures, {} trusted, {} blocked",
@@ -306,7 +308,7 @@ async fn received(signal: &mut Signal) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::AttachedMode;
+    use crate::kernel::{AttachedMode, EgressMode};
 
     fn options(interfaces: &[&str]) -> Options {
         Options {
@@ -331,15 +333,22 @@ mod tests {
 
     #[test]
     fn the_announcement_is_one_line() {
-        let attached =
-            |name: &str, mode| Attached { name: name.to_owned(), ifindex: 2, mode, note: None };
-        let both =
-            [attached("eth0", AttachedMode::Native), attached("eth1", AttachedMode::Generic)];
+        let attached = |name: &str, mode, egress| Attached {
+            name: name.to_owned(),
+            ifindex: 2,
+            mode,
+            note: None,
+            egress,
+        };
+        let both = [
+            attached("eth0", AttachedMode::Native, EgressMode::Tcx),
+            attached("eth1", AttachedMode::Generic, EgressMode::Clsact),
+        ];
         assert_eq!(
             announcement(&both, &Plan::default()),
-            "sipguard: protecting eth0 (native), eth1 (generic): 0 signatures, 0 trusted, 0 blocked"
+            "sipguard: protecting eth0 (native, tcx), eth1 (generic, clsact): 0 signatures, 0 trusted, 0 blocked"
         );
-        let odd = [attached("e\nth", AttachedMode::Native)];
+        let odd = [attached("e\nth", AttachedMode::Native, EgressMode::Tcx)];
         assert_eq!(announcement(&odd, &Plan::default()).lines().count(), 1);
     }
 }

@@ -160,7 +160,10 @@ mod tests {
     use sipguard_common::abi::Counters;
 
     use super::*;
-    use crate::{kernel::AttachedMode, policy::RuleMode};
+    use crate::{
+        kernel::{AttachedMode, EgressMode},
+        policy::RuleMode,
+    };
 
     fn counters(name: &str, rule: Rule, packets: u64) -> InterfaceCounters {
         let mut counters = Counters::ZERO;
@@ -178,6 +181,7 @@ mod tests {
             ifindex: 2,
             mode: AttachedMode::Native,
             note: None,
+            egress: EgressMode::Tcx,
         }];
         let both = [counters("eth0", Rule::Options, 3), counters("eth1", Rule::Options, 4)];
         let modes = Modes { all: RuleMode::Observe, ..Modes::default() };

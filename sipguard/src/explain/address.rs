@@ -48,6 +48,7 @@ pub fn address(known: Known<'_>, source: IpAddr, port: Option<u16>) -> Explanati
     {
         return explanation;
     }
+    explanation.steps.push(Known::not_verified());
     if known.plan.posture == Posture::Closed {
         let step = known.holds(Rule::Closed, known.posture());
         if drops(&mut explanation, Rule::Closed, step) {
@@ -83,6 +84,7 @@ fn limits(known: Known<'_>) -> impl Iterator<Item = Step> {
         .chain(classes.map(move |class| known.of_class(class)))
         .chain([known.of_class(Class::Total), known.of_subnet(), known.of_ports()])
         .chain(Budget::ALL.into_iter().map(move |budget| known.of_budget(budget)))
+        .chain([known.of_reserve(), known.auth(), known.harvest(), known.stealth()])
         .map(move |step| with_mode(known, step))
 }
 

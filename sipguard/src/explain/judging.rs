@@ -1,5 +1,7 @@
 //! A packet on its way through the decision, which notes what it is asked.
 
+use std::mem;
+
 use sipguard_common::{
     abi::{Policy, fragments, options, posture},
     admission::{self, Buckets},
@@ -57,6 +59,8 @@ struct Judging<'a> {
     class: Option<(CpsClass, Option<Place>)>,
     /// What the next rule that holds is to say.
     holding: Option<Step>,
+    /// The sender's standing was asked for.
+    is_looked_up: bool,
 }
 
 /// What this packet has spent: one with several messages asks again.
@@ -72,7 +76,7 @@ impl<'a> Judging<'a> {
         let spent = Spent { source: [0; BUCKETS], budgets: [0; BUDGETS], subnet: 0, peer: 0 };
         let reading = Reading::new(frame, &known.plan.policy);
         let explanation = Explanation::default();
-        Self { known, reading, explanation, spent, class: None, holding: None }
+        Self { known, reading, explanation, spent, class: None, holding: None, is_looked_up: false }
     }
 
     fn step(&mut self, step: Step) {
@@ -196,7 +200,7 @@ impl Basis for Judging<'_> {
         &self.known.plan.policy
     }
 
-    /// What the server has accepted is not known here.
+    /// What the server has accepted stands in no file.
     fn standing(&self) -> u32 {
         standing::STRANGER
     }
@@ -219,11 +223,7 @@ impl Basis for Judging<'_> {
         if effect == Some(Effect::WouldDrop) {
             Basis::would(self, rule);
         }
-        let drops = effect == Some(Effect::Drop);
-        if matches!(rule, Rule::Blocked | Rule::Banned) && !drops {
-            self.behind_lists();
-        }
-        drops
+        effect == Some(Effect::Drop)
     }
 }
 
@@ -249,12 +249,18 @@ impl World for Judging<'_> {
             return Listed::Banned;
         }
         self.step(self.known.not_banned(source));
-        self.behind_lists();
         Listed::Nowhere
     }
 
     fn look_up(&mut self, _: Transport) -> u32 {
-        standing::STRANGER
+        if !mem::replace(&mut self.is_looked_up, true) {
+            self.step(Known::not_verified());
+        }
+        // A ban asks first, and then what comes behind the lists.
+        if self.holding.is_none() {
+            self.behind_lists();
+        }
+        Basis::standing(self)
     }
 
     fn over_cps(&mut self) -> bool {
@@ -372,40 +378,49 @@ impl Message for Judging<'_> {
         true
     }
 
+    /// There is no reply to come.
     fn note(&mut self) {}
 }
 
 impl Buckets for Judging<'_> {
     fn standing(&self) -> u32 {
-        standing::STRANGER
+        Basis::standing(self)
     }
 
     fn shift(&self) -> u32 {
         0
     }
 
+    /// Of a stranger nobody asks.
     fn endpoint(&mut self, _class: u32, _limit: Limit) -> bool {
-        true
-    }
-
-    /// It is the first.
-    fn is_repeated(&mut self) -> bool {
-        false
-    }
-
-    fn reserve(&mut self, _limit: Limit) -> bool {
         true
     }
 
     fn has_budget(&mut self, budget: u32, limit: Limit) -> bool {
         let mut tat_ns = self.spent.budgets.get(budget as usize).copied().unwrap_or(0);
         let is_spent = spend(&mut tat_ns, limit) == Stand::Over;
-        match Budget::ALL.get(budget as usize).filter(|_| is_spent) {
-            Some(budget) => {
-                self.limit(self.known.of_budget(*budget), Rule::RateStrangers, Stand::Over)
-            }
-            None => true,
+        let Some(budget) = Budget::ALL.get(budget as usize).filter(|_| is_spent) else {
+            return true;
+        };
+        let step = self.known.of_budget(*budget);
+        // Of requests the greylist decides, which is asked next.
+        if *budget == Budget::Total && self.known.effect(Rule::Greylist).0 != Effect::Off {
+            let found = format!("{}: spent", step.found);
+            self.step(Step { found, ..step });
+            return false;
         }
+        self.limit(step, Rule::RateStrangers, Stand::Over)
+    }
+
+    fn is_repeated(&mut self) -> bool {
+        let step = Step::new(Rule::Greylist.name(), "not sent again after a while");
+        self.step(self.known.holds(Rule::Greylist, step));
+        false
+    }
+
+    /// Of what is not repeated nobody asks.
+    fn reserve(&mut self, _limit: Limit) -> bool {
+        true
     }
 
     fn budget(&mut self, budget: u32, limit: Limit) -> bool {

@@ -123,6 +123,12 @@ impl Known<'_> {
         Step::new(Rule::Banned.name(), found)
     }
 
+    /// The answer to who is verified.
+    pub(super) fn not_verified() -> Step {
+        let found = "not asked: only a running filter learns it; judged as a stranger";
+        Step::new(Rule::Verified.name(), found)
+    }
+
     /// What a trusted peer's calls are held to.
     pub(super) fn calls(class: CpsClass, place: Option<Place>) -> Step {
         let (name, rate) = (class.name(), class.rate());

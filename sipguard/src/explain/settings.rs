@@ -10,7 +10,7 @@ use super::{
     known::Known,
     step::{Effect, Step},
 };
-use crate::policy::{OptionsRule, Place, Posture, RateLimit, RuleMode};
+use crate::policy::{AuthSettings, OptionsRule, Place, Posture, RateLimit, RuleMode};
 
 impl Known<'_> {
     /// What a rule does whose condition holds, and what says that it does not
@@ -85,6 +85,55 @@ impl Known<'_> {
         let written = self.plan.limits.strangers[budget as usize];
         let in_force = self.plan.policy.strangers[budget as usize];
         self.limit(Rule::RateStrangers, &key, written, in_force)
+    }
+
+    /// The limit of what strangers send again.
+    pub(super) fn of_reserve(&self) -> Step {
+        let (written, in_force) = (self.plan.limits.reserve, self.plan.policy.reserve);
+        self.limit(Rule::Greylist, "limits.strangers.reserve", written, in_force)
+    }
+
+    /// How many wrong passwords ban.
+    pub(super) fn auth(&self) -> Step {
+        let AuthSettings { failures, window, ban, .. } = self.plan.auth.under(self.plan.posture);
+        let found = format!("{failures} wrong passwords in {window} ban for {ban}");
+        // The profile says what is not written.
+        let place = match self.places.key("auth.failures") {
+            Place::Default => self.places.key("auth.profile"),
+            place => place,
+        };
+        self.learned(Rule::Auth, found, place)
+    }
+
+    /// How many challenges and unknown accounts ban.
+    pub(super) fn harvest(&self) -> Step {
+        let AuthSettings { harvest, window, .. } = self.plan.auth.under(self.plan.posture);
+        let found = format!("{harvest} challenges and unknown accounts in {window} ban");
+        self.learned(Rule::Harvest, found, self.places.key("auth.harvest"))
+    }
+
+    /// What of the server's replies a stranger gets.
+    pub(super) fn stealth(&self) -> Step {
+        let subject = Rule::Stealth.name();
+        if self.plan.posture == Posture::Open {
+            return Step { subject, ..self.posture() };
+        }
+        let found = format!("policy.stealth = \"{}\"", self.plan.stealth.name());
+        Step::new(subject, found).at(self.places.key("policy.stealth"))
+    }
+
+    /// What the server's replies bring about, by the posture or by what is
+    /// written at `place`.
+    fn learned(&self, rule: Rule, found: String, place: Place) -> Step {
+        let subject = rule.name();
+        match self.plan.posture {
+            Posture::Open => Step { subject, ..self.posture() },
+            Posture::Guarded | Posture::Closed => Step::new(subject, found).at(place),
+            Posture::Attack => {
+                let found = format!("{found} under posture attack");
+                Step::new(subject, found).at(self.posture_place())
+            }
+        }
     }
 
     /// The limit of a network of strangers.

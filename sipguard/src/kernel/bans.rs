@@ -19,7 +19,8 @@ use sipguard_common::{
 use super::{
     ArrayMap, KernelError,
     clock::Clock,
-    error::{found, is_missing},
+    error::is_missing,
+    learned::{forget, get},
     lists::{after, now},
     typed,
     walk::entries,
@@ -81,6 +82,17 @@ impl Bans {
         self.made.set(0, before | made, 0).map_err(KernelError::map("banning"))
     }
 
+    /// The ban of a whole source or of an endpoint, whether it still holds or
+    /// not.
+    pub(super) fn get(&self, who: &Endpoint) -> Result<Option<Ban>, KernelError> {
+        get(&self.map, who).map_err(KernelError::map("reading bans"))
+    }
+
+    /// Lifts all of them.
+    pub(super) fn forget(&mut self) -> Result<(), KernelError> {
+        forget(&mut self.map).map_err(KernelError::map("lifting bans"))
+    }
+
     pub(super) fn ban(
         &mut self,
         address: IpAddr,
@@ -127,7 +139,7 @@ impl Bans {
     /// clock. Gives false where there is none, or it ends later anyway.
     pub(super) fn extend(&mut self, who: Offender, until_ns: u64) -> Result<bool, KernelError> {
         let key = endpoint(who);
-        let Some(ban) = found(self.map.get(&key, 0))? else { return Ok(false) };
+        let Some(ban) = self.get(&key)? else { return Ok(false) };
         if ban.expires_ns >= until_ns || ban.expires_ns <= now() {
             return Ok(false);
         }

@@ -30,6 +30,12 @@ pub enum KernelError {
     Occupied { interface: String, program: String },
     #[error("`{interface}` cannot run XDP in {mode} mode: {reason}")]
     CannotAttach { interface: String, mode: &'static str, reason: String },
+    #[error("`{interface}` cannot be watched for what leaves it, by {mode}: {reason}")]
+    CannotAttachEgress { interface: String, mode: &'static str, reason: String },
+    #[error(
+        "`{interface}` has the queueing discipline `{kind}` of somebody else, where sipguard needs `clsact`, which can do the same: replace it (`tc qdisc del dev {interface} {kind}`, then `tc qdisc add dev {interface} clsact`), or run Linux 6.6 or newer"
+    )]
+    NoRoomForClsact { interface: String, kind: String },
     #[error("at most {0} interfaces can be protected at once")]
     TooManyInterfaces(usize),
     #[error("the {list} list is full: it holds at most {capacity} {kind}")]

@@ -1,8 +1,8 @@
-//! Which kernels can run the program.
+//! Which kernels can run the programs, and what each has.
 
 use aya::util::KernelVersion;
 
-use super::KernelError;
+use super::{EgressMode, KernelError};
 
 /// What the program needs, and the first kernel that has it.
 const NEEDS: [(&str, KernelVersion); 3] = [
@@ -13,11 +13,23 @@ const NEEDS: [(&str, KernelVersion); 3] = [
 
 /// Refuses a kernel below the floor and names what it lacks.
 pub(super) fn check() -> Result<(), KernelError> {
-    let found = KernelVersion::current().map_err(|error| KernelError::Io {
+    check_version(current()?)
+}
+
+/// The best way to see what leaves an interface.
+pub(super) fn egress() -> Result<EgressMode, KernelError> {
+    Ok(egress_of(current()?))
+}
+
+fn egress_of(found: KernelVersion) -> EgressMode {
+    if found < KernelVersion::new(6, 6, 0) { EgressMode::Clsact } else { EgressMode::Tcx }
+}
+
+fn current() -> Result<KernelVersion, KernelError> {
+    KernelVersion::current().map_err(|error| KernelError::Io {
         what: "reading the kernel's version",
         source: std::io::Error::other(error),
-    })?;
-    check_version(found)
+    })
 }
 
 fn check_version(found: KernelVersion) -> Result<(), KernelError> {
@@ -49,5 +61,12 @@ mod tests {
         assert!(text(6, 0).is_some_and(|text| text.contains("6.1 or newer")));
         assert_eq!(text(6, 1), None);
         assert_eq!(text(7, 2), None);
+    }
+
+    #[test]
+    fn what_leaves_is_seen_by_a_link_where_there_are_such() {
+        let mode = |major, minor| egress_of(KernelVersion::new(major, minor, 0));
+        assert_eq!([mode(6, 1), mode(6, 5)], [EgressMode::Clsact; 2]);
+        assert_eq!([mode(6, 6), mode(7, 0)], [EgressMode::Tcx; 2]);
     }
 }

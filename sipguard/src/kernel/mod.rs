@@ -1,4 +1,4 @@
-//! The kernel program and its maps: the only room that knows aya.
+//! The kernel programs and their maps: the only room that knows aya.
 
 mod attach;
 mod bans;
@@ -10,6 +10,7 @@ mod error;
 mod events;
 mod features;
 mod hits;
+mod learned;
 mod lists;
 mod log;
 mod netlink;
@@ -24,7 +25,7 @@ mod walk;
 
 use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
-use aya::{Ebpf, maps::MapData, programs::Xdp};
+use aya::{Ebpf, maps::MapData};
 use ipnet::IpNet;
 use sipguard_common::{
     abi::{Ban, Endpoint, Policy},
@@ -33,10 +34,10 @@ use sipguard_common::{
 
 use self::{
     attach::Attachments, bans::Bans, counters::CounterMaps, events::EventCounters,
-    hits::SignatureHits, lists::Lists, policy::PolicyMap, replies::ReplyCounters, seed::Seed,
+    hits::SignatureHits, learned::LearnedMaps, lists::Lists, policy::PolicyMap, seed::Seed,
 };
 pub use self::{
-    attach::{Attached, AttachedMode},
+    attach::{Attached, AttachedMode, EgressMode},
     bans::BanEntry,
     buckets::{Level, StrangerLevels},
     counters::InterfaceCounters,
@@ -44,10 +45,10 @@ pub use self::{
     events::EventLosses,
     lists::ListKind,
     log::{LOG_TARGET, LogLevel, ProgramLog},
-    object::{ProgramInfo, instruction_budget},
+    object::{ProgramInfo, ProgramInfos, instruction_budget},
     replies::InterfaceReplies,
     ring::{BanReader, EventReader, RingReader},
-    test_run::{Action, BenchKernel, TestKernel, Verdict},
+    test_run::{Action, BenchKernel, Outgoing, TestKernel, Verdict},
     verified::{FailuresEntry, How, Reply, SiteEntry, Standing, VerifiedEntry},
 };
 use crate::{
@@ -55,7 +56,7 @@ use crate::{
     policy::{Plan, Target},
 };
 
-/// The loaded kernel program. It stays attached as long as this lives.
+/// The loaded kernel programs. They stay attached as long as this lives.
 pub struct Kernel {
     ebpf: Ebpf,
     lists: Lists,
@@ -63,16 +64,17 @@ pub struct Kernel {
     policy: PolicyMap,
     counters: CounterMaps,
     hits: SignatureHits,
-    replies: ReplyCounters,
+    learned: LearnedMaps,
     events: EventCounters,
     reader: Option<EventReader>,
     bans_told: Option<BanReader>,
     seed: Seed,
+    /// Behind the programs: what it made for them goes when they are gone.
     attachments: Attachments,
 }
 
 impl Kernel {
-    /// Loads the program and makes its maps; nothing is attached, and without
+    /// Loads the programs and makes their maps; nothing is attached, and without
     /// a policy every packet passes.
     ///
     /// # Errors
@@ -101,7 +103,7 @@ impl Kernel {
             policy: PolicyMap::take(&mut ebpf)?,
             counters: CounterMaps::take(&mut ebpf)?,
             hits: SignatureHits::take(&mut ebpf)?,
-            replies: ReplyCounters::take(&mut ebpf)?,
+            learned: LearnedMaps::take(&mut ebpf)?,
             events: EventCounters::take(&mut ebpf)?,
             reader: Some(EventReader::take(&mut ebpf, "EVENTS")?),
             bans_told: Some(BanReader::take(&mut ebpf, "BANS_TOLD")?),
@@ -140,29 +142,40 @@ impl Kernel {
         self.lists.remove(pending)
     }
 
-    /// Attaches to an interface. See [`Attached::note`] for what the operator
-    /// should hear about it.
+    /// Attaches both programs to an interface, or none. See [`Attached::note`]
+    /// for what the operator should hear about it.
     ///
     /// # Errors
     /// Where there is no such interface, another program is there, or the
-    /// driver cannot.
+    /// driver or the kernel cannot.
     pub fn attach(
         &mut self,
         interface: &str,
         mode: crate::policy::Mode,
     ) -> Result<Attached, KernelError> {
-        let program: &mut Xdp = object::ingress(&mut self.ebpf)?;
-        let attached = self.attachments.attach(program, interface, mode, |slot, ifindex| {
-            self.counters.name_slot(slot, interface, ifindex)
-        })?;
-        Ok(attached)
+        self.attach_by(interface, mode, features::egress()?)
+    }
+
+    /// As [`Self::attach`], with the way to see what leaves: not every kernel
+    /// has both.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn attach_by(
+        &mut self,
+        interface: &str,
+        mode: crate::policy::Mode,
+        egress: EgressMode,
+    ) -> Result<Attached, KernelError> {
+        let counters = &mut self.counters;
+        self.attachments.attach(&mut self.ebpf, interface, mode, egress, |slot, ifindex| {
+            counters.name_slot(slot, interface, ifindex)
+        })
     }
 
     /// Detaches from every interface that [`Self::attach`] attached to.
     pub fn detach(&mut self) {
-        if let Ok(program) = object::ingress(&mut self.ebpf) {
-            self.attachments.detach(program);
-        }
+        self.attachments.detach(&mut self.ebpf);
     }
 
     /// Blocks an address or network for the operator, from now on, until
@@ -276,7 +289,7 @@ impl Kernel {
     /// # Errors
     /// Where the kernel refuses.
     pub fn verified(&self) -> Result<Vec<VerifiedEntry>, KernelError> {
-        verified::all(&self.ebpf)
+        verified::all(&self.learned)
     }
 
     /// What is known of an address under the policy in force. Takes as long.
@@ -284,7 +297,7 @@ impl Kernel {
     /// # Errors
     /// Where the kernel refuses.
     pub fn standing(&self, address: IpAddr, policy: &Policy) -> Result<Standing, KernelError> {
-        verified::standing(&self.ebpf, bans::key(address), policy)
+        verified::standing(&self.ebpf, &self.learned, bans::key(address), policy)
     }
 
     /// What has left so far, by interface, as [`Self::counters`].
@@ -292,7 +305,7 @@ impl Kernel {
     /// # Errors
     /// Where the kernel refuses.
     pub fn replies(&self) -> Result<Vec<InterfaceReplies>, KernelError> {
-        self.replies.read(self.counters.names())
+        self.learned.replies_of(self.counters.names())
     }
 
     /// What was counted so far, by interface, summed over CPUs. The first is
@@ -337,12 +350,12 @@ impl Kernel {
         self.events.losses()
     }
 
-    /// Sizes of the loaded program.
+    /// Sizes of the loaded programs.
     ///
     /// # Errors
     /// Where the kernel does not tell.
-    pub fn program_info(&self) -> Result<ProgramInfo, KernelError> {
-        object::info(&self.ebpf)
+    pub fn program_info(&self) -> Result<ProgramInfos, KernelError> {
+        object::infos(&self.ebpf)
     }
 }
 

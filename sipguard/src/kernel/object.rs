@@ -1,12 +1,18 @@
 //! Loading the object that the build put into this binary.
 
-use aya::{Ebpf, EbpfLoader, include_bytes_aligned, programs::Xdp, util::KernelVersion};
+use aya::{
+    Ebpf, EbpfLoader, include_bytes_aligned,
+    programs::{SchedClassifier, Xdp},
+    util::KernelVersion,
+};
 
 use super::{KernelError, LogLevel, btf, features};
 
 static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/sipguard.o"));
 
 const INGRESS: &str = "sipguard_ingress";
+/// As long as the kernel keeps of a name.
+pub(super) const EGRESS: &str = "sipguard_egress";
 
 /// What a load is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,7 +23,7 @@ pub(super) enum Purpose {
     Test,
 }
 
-/// Loads maps and program into the kernel.
+/// Loads maps and programs into the kernel.
 pub(super) fn load(purpose: Purpose) -> Result<Ebpf, KernelError> {
     if OBJECT.is_empty() {
         return Err(KernelError::NoObject);
@@ -41,25 +47,44 @@ pub(super) fn load(purpose: Purpose) -> Result<Ebpf, KernelError> {
         loader.override_global("SND_NXT", snd_nxt, true);
     }
     let mut ebpf = loader.load(OBJECT).map_err(KernelError::load)?;
-    ingress(&mut ebpf)?.load().map_err(KernelError::program("loading the program"))?;
+    ingress(&mut ebpf)?.load().map_err(KernelError::program("loading the ingress program"))?;
+    egress(&mut ebpf)?.load().map_err(KernelError::program("loading the egress program"))?;
     Ok(ebpf)
 }
 
 /// The ingress program.
 pub(super) fn ingress(ebpf: &mut Ebpf) -> Result<&mut Xdp, KernelError> {
-    let missing = || KernelError::Missing { what: "program", name: INGRESS };
-    ebpf.program_mut(INGRESS).ok_or_else(missing)?.try_into().map_err(|_| missing())
+    ebpf.program_mut(INGRESS)
+        .and_then(|program| program.try_into().ok())
+        .ok_or_else(|| missing(INGRESS))
 }
 
 /// The ingress program, to run and not to change.
 pub(super) fn ingress_ref(ebpf: &Ebpf) -> Result<&Xdp, KernelError> {
-    let missing = || KernelError::Missing { what: "program", name: INGRESS };
-    ebpf.program(INGRESS).ok_or_else(missing)?.try_into().map_err(|_| missing())
+    ebpf.program(INGRESS)
+        .and_then(|program| program.try_into().ok())
+        .ok_or_else(|| missing(INGRESS))
 }
 
-/// Instructions that the verifier may walk at most. The kernel's limit is a
-/// million; what grows past this has lost its shape. Verifiers before Linux 6.12
-/// prune less, and walk more.
+/// The egress program.
+pub(super) fn egress(ebpf: &mut Ebpf) -> Result<&mut SchedClassifier, KernelError> {
+    ebpf.program_mut(EGRESS)
+        .and_then(|program| program.try_into().ok())
+        .ok_or_else(|| missing(EGRESS))
+}
+
+/// The egress program, to run and not to change.
+pub(super) fn egress_ref(ebpf: &Ebpf) -> Result<&SchedClassifier, KernelError> {
+    ebpf.program(EGRESS).and_then(|program| program.try_into().ok()).ok_or_else(|| missing(EGRESS))
+}
+
+const fn missing(name: &'static str) -> KernelError {
+    KernelError::Missing { what: "program", name }
+}
+
+/// Instructions that the verifier may walk at most, in each of the programs.
+/// The kernel's limit is a million; what grows past this has lost its shape.
+/// Verifiers before Linux 6.12 prune less, and walk more.
 #[must_use]
 pub fn instruction_budget() -> u32 {
     match KernelVersion::current() {
@@ -68,7 +93,7 @@ pub fn instruction_budget() -> u32 {
     }
 }
 
-/// How large the loaded program is.
+/// How large a loaded program is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProgramInfo {
     /// Instructions that the verifier walked.
@@ -79,12 +104,32 @@ pub struct ProgramInfo {
     pub jited_bytes: u32,
 }
 
-pub(super) fn info(ebpf: &Ebpf) -> Result<ProgramInfo, KernelError> {
-    let info =
-        ingress_ref(ebpf)?.info().map_err(KernelError::program("reading the program's sizes"))?;
-    Ok(ProgramInfo {
+/// How large the loaded programs are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProgramInfos {
+    pub ingress: ProgramInfo,
+    pub egress: ProgramInfo,
+}
+
+impl ProgramInfos {
+    /// Each with its name.
+    #[must_use]
+    pub const fn named(self) -> [(&'static str, ProgramInfo); 2] {
+        [("ingress", self.ingress), ("egress", self.egress)]
+    }
+}
+
+pub(super) fn infos(ebpf: &Ebpf) -> Result<ProgramInfos, KernelError> {
+    let context = || KernelError::program("reading a program's sizes");
+    let ingress = ingress_ref(ebpf)?.info().map_err(context())?;
+    let egress = egress_ref(ebpf)?.info().map_err(context())?;
+    Ok(ProgramInfos { ingress: sizes(&ingress), egress: sizes(&egress) })
+}
+
+fn sizes(info: &aya::programs::ProgramInfo) -> ProgramInfo {
+    ProgramInfo {
         verified_instructions: info.verified_instruction_count().unwrap_or(0),
         translated_bytes: info.size_translated().unwrap_or(0),
         jited_bytes: info.size_jitted(),
-    })
+    }
 }

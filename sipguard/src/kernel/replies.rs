@@ -1,12 +1,9 @@
 //! Reading the counters of what leaves.
 
-use aya::{
-    Ebpf,
-    maps::{MapData, PerCpuArray},
-};
+use aya::maps::{MapData, PerCpuArray};
 use sipguard_common::abi::Replies;
 
-use super::{KernelError, typed};
+use super::KernelError;
 
 /// What has left one interface, summed over CPUs.
 #[derive(Clone, Debug)]
@@ -15,33 +12,25 @@ pub struct InterfaceReplies {
     pub replies: Replies,
 }
 
-pub(super) struct ReplyCounters(PerCpuArray<MapData, Replies>);
-
-impl ReplyCounters {
-    pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self, KernelError> {
-        Ok(Self(typed(ebpf, "REPLIES")?))
-    }
-
-    /// Of the interfaces in these slots, the first of which is for all others.
-    pub(super) fn read(&self, names: &[String]) -> Result<Vec<InterfaceReplies>, KernelError> {
-        let read = |(slot, name): (u32, &String)| {
-            let per_cpu = self.0.get(&slot, 0).map_err(KernelError::map("reading replies"))?;
-            let mut sum = Replies::ZERO;
-            per_cpu.iter().for_each(|cpu| add(&mut sum, cpu));
-            Ok(InterfaceReplies { name: name.clone(), replies: sum })
-        };
-        (0..).zip(names).map(read).collect()
-    }
+/// Of one slot, summed over CPUs.
+pub(super) fn of_slot(
+    map: &PerCpuArray<MapData, Replies>,
+    slot: u32,
+) -> Result<Replies, KernelError> {
+    let per_cpu = map.get(&slot, 0).map_err(KernelError::map("reading counts of replies"))?;
+    let mut sum = Replies::ZERO;
+    per_cpu.iter().for_each(|cpu| add(&mut sum, cpu));
+    Ok(sum)
 }
 
-fn add(sum: &mut Replies, cpu: &Replies) {
-    let by = sum.by.iter_mut().flatten().zip(cpu.by.iter().flatten());
-    let requests = sum.requests.iter_mut().zip(&cpu.requests);
-    let learned = sum.learned.iter_mut().zip(&cpu.learned);
-    for (sum, cpu) in by.chain(requests).chain(learned) {
-        *sum = sum.saturating_add(*cpu);
+pub(super) fn add(sum: &mut Replies, more: &Replies) {
+    let by = sum.by.iter_mut().flatten().zip(more.by.iter().flatten());
+    let requests = sum.requests.iter_mut().zip(&more.requests);
+    let learned = sum.learned.iter_mut().zip(&more.learned);
+    for (sum, more) in by.chain(requests).chain(learned) {
+        *sum = sum.saturating_add(*more);
     }
-    sum.other = sum.other.saturating_add(cpu.other);
+    sum.other = sum.other.saturating_add(more.other);
 }
 
 #[cfg(test)]

@@ -5,13 +5,10 @@ use std::{
     net::{IpAddr, Ipv6Addr},
 };
 
-use aya::{
-    Ebpf,
-    maps::{HashMap, MapData},
-};
+use aya::Ebpf;
 use jiff::Timestamp;
 use sipguard_common::{
-    abi::{self, Address, Endpoint, Failures, Policy, SITE_WORDS, Site, Verified, how},
+    abi::{Address, Endpoint, Policy, SITE_WORDS, Site, Verified, how},
     method::{BUCKETS, Class},
 };
 
@@ -19,9 +16,7 @@ use super::{
     KernelError,
     buckets::{self, Level, StrangerLevels},
     clock::Clock,
-    error::found,
-    view,
-    walk::entries,
+    learned::LearnedMaps,
 };
 
 /// Why an endpoint is verified.
@@ -139,19 +134,11 @@ pub struct Standing {
 }
 
 /// Everybody who is verified. Walks two large maps: for commands of operators.
-pub(super) fn all(ebpf: &Ebpf) -> Result<Vec<VerifiedEntry>, KernelError> {
+pub(super) fn all(learned: &LearnedMaps) -> Result<Vec<VerifiedEntry>, KernelError> {
     let clock = Clock::read();
-    let mut verified = Vec::new();
-    for (name, capacity, proven) in [
-        ("ENDPOINTS", abi::ENDPOINTS, true),
-        ("ENDPOINTS_UNPROVEN", abi::ENDPOINTS_UNPROVEN, false),
-    ] {
-        let map: HashMap<&MapData, Endpoint, Verified> = view(ebpf, name)?;
-        let all = entries(&map, capacity).map_err(KernelError::map("reading endpoints"))?;
-        let holds = all.iter().filter(|(_, verified)| clock.now_ns() < verified.expires_ns);
-        verified.extend(holds.map(|(key, value)| entry(*key, value, proven, clock)));
-    }
-    Ok(unique(verified))
+    let kept = learned.endpoints()?;
+    let holds = kept.iter().filter(|(_, verified, _)| clock.now_ns() < verified.expires_ns);
+    Ok(unique(holds.map(|(key, value, proven)| entry(*key, value, *proven, clock)).collect()))
 }
 
 /// An endpoint may be in both maps: then what cannot be forged counts.
@@ -189,22 +176,21 @@ fn reply(status: u32, at_ns: u64, clock: Clock) -> Option<Reply> {
 /// above.
 pub(super) fn standing(
     ebpf: &Ebpf,
+    learned: &LearnedMaps,
     address: Address,
     policy: &Policy,
 ) -> Result<Standing, KernelError> {
     let clock = Clock::read();
     let source = address.source(policy.source_mask);
-    let sites: HashMap<&MapData, Address, Site> = view(ebpf, "SITES")?;
-    let site = found(sites.get(&source, 0))?;
-    let site = site.filter(|site| site.is_remembered(clock.now_ns()));
-    let verified = all(ebpf)?.into_iter().filter(|one| one.address == ip(address)).map(|one| {
+    let site = learned.site(&source)?.filter(|site| site.is_remembered(clock.now_ns()));
+    let verified = all(learned)?.into_iter().filter(|one| one.address == ip(address)).map(|one| {
         let levels = buckets::levels(&one.tat_ns, clock.now_ns(), &policy.verified);
         (one, levels)
     });
     Ok(Standing {
         verified: verified.collect(),
         site: site.as_ref().map(|site| site_entry(site, clock)),
-        failures: failures(ebpf, address, source, clock)?,
+        failures: failures(learned, address, source, clock)?,
         levels: buckets::stranger(ebpf, address, policy, site.as_ref(), clock.now_ns())?,
     })
 }
@@ -235,13 +221,12 @@ fn accounts(site: &Site) -> u32 {
 
 /// Of the whole source, and of each port of the address.
 fn failures(
-    ebpf: &Ebpf,
+    learned: &LearnedMaps,
     address: Address,
     source: Address,
     clock: Clock,
 ) -> Result<Vec<FailuresEntry>, KernelError> {
-    let map: HashMap<&MapData, Endpoint, Failures> = view(ebpf, "FAILURES")?;
-    let all = entries(&map, abi::FAILURES).map_err(KernelError::map("reading failures"))?;
+    let all = learned.all_failures()?;
     let concerns = |key: &Endpoint| {
         if key.is_whole() { key.address == source } else { key.address == address }
     };

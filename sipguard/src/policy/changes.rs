@@ -10,7 +10,7 @@ use serde::Serialize;
 use sipguard_common::method::{Budget, Class};
 
 use super::{
-    limits::{PortLimit, SubnetLimit},
+    limits::{PortLimit, SubnetLimit, verified_classes},
     modes::dropping,
     plan::Plan,
 };
@@ -188,7 +188,8 @@ impl Plan {
             posture,
             options,
             fragments,
-            ban,
+            stealth,
+            auth,
             modes,
             limits,
             events,
@@ -210,7 +211,13 @@ impl Plan {
             ("policy.options", options.name().to_owned()),
             ("policy.fragments", fragments.name().to_owned()),
             ("policy.mode", modes.all.name().to_owned()),
-            ("policy.ban", ban.to_string()),
+            ("policy.stealth", stealth.name().to_owned()),
+            ("auth.profile", auth.profile.name().to_owned()),
+            ("auth.failures", auth.failures.to_string()),
+            ("auth.window", auth.window.to_string()),
+            ("auth.ban", auth.ban.to_string()),
+            ("auth.ban_max", auth.ban_max.to_string()),
+            ("auth.harvest", auth.harvest.to_string()),
             ("events.rule", events.rule.to_string()),
             ("events.source", events.source.to_string()),
             ("events.log", events.log.to_string()),
@@ -224,10 +231,15 @@ impl Plan {
             let key = format!("limits.stranger.{}", class.name());
             settings.push((key, limits.stranger(class).to_string()));
         }
+        for class in verified_classes() {
+            let key = format!("limits.verified.{}", class.name());
+            settings.push((key, limits.verified[class as usize].to_string()));
+        }
         for budget in Budget::ALL {
             let key = format!("limits.strangers.{}", budget.name());
             settings.push((key, limits.strangers[budget as usize].to_string()));
         }
+        settings.push(("limits.strangers.reserve".to_owned(), limits.reserve.to_string()));
         let SubnetLimit { prefix_v4, prefix_v6, total } = limits.subnet;
         let PortLimit { max, window } = limits.ports;
         let or_unlimited =
@@ -259,7 +271,8 @@ mod tests {
     use super::*;
     use crate::policy::{
         Condition, Match, Signature,
-        plan::{Block, Peer, Posture},
+        choices::Posture,
+        plan::{Block, Peer},
         rate::RateLimit,
     };
 

@@ -1,4 +1,4 @@
-//! The section `[limits]`: what strangers may send.
+//! The section `[limits]`: what strangers and verified endpoints may send.
 
 use sipguard_common::{
     abi::PORT_WORDS,
@@ -9,7 +9,7 @@ use sipguard_common::{
 use super::rate::RateLimit;
 use crate::ttl::Ttl;
 
-/// Limits of strangers. Trusted sources have none.
+/// Limits of strangers and of verified endpoints. Trusted sources have none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Bits of an IPv6 address that make one source, 1 to 128.
@@ -18,6 +18,10 @@ pub struct Limits {
     pub stranger: [RateLimit; BUCKETS],
     /// Of all strangers together, by [`Budget`] number.
     pub strangers: [RateLimit; BUDGETS],
+    /// Of the strangers that repeat a request while their budget is spent.
+    pub reserve: RateLimit,
+    /// Of one verified endpoint, by [`Class`] number. A SYN has none.
+    pub verified: [RateLimit; BUCKETS],
     pub subnet: SubnetLimit,
     pub ports: PortLimit,
     pub message: MessageLimits,
@@ -89,6 +93,8 @@ impl Default for Limits {
             source_prefix_v6: 64,
             stranger: DEFAULT_STRANGER,
             strangers: DEFAULT_STRANGERS,
+            reserve: RateLimit::fixed(200, 400),
+            verified: DEFAULT_VERIFIED,
             subnet: SubnetLimit {
                 prefix_v4: 24,
                 prefix_v6: 48,
@@ -137,6 +143,33 @@ const DEFAULT_STRANGERS: [RateLimit; BUDGETS] = {
     }
     limits
 };
+
+const DEFAULT_VERIFIED: [RateLimit; BUCKETS] = {
+    let mut limits = [RateLimit::Unlimited; BUCKETS];
+    let mut i = 0;
+    while i < Class::ALL.len() {
+        limits[i] = match Class::ALL[i] {
+            Class::Options => RateLimit::fixed(200, 1000),
+            Class::Register => RateLimit::fixed(50, 2000),
+            Class::Invite => RateLimit::fixed(200, 1000),
+            Class::Event => RateLimit::fixed(100, 2000),
+            Class::Dialog => RateLimit::fixed(600, 5000),
+            Class::Response => RateLimit::fixed(2000, 20_000),
+            Class::Keepalive => RateLimit::fixed(500, 5000),
+            Class::Other => RateLimit::fixed(50, 200),
+            Class::Total => RateLimit::fixed(1000, 12_000),
+            Class::Syn => RateLimit::Unlimited,
+        };
+        i += 1;
+    }
+    limits
+};
+
+/// Classes of what a verified endpoint sends: all but SYNs, for the port that
+/// one comes from is nobody's yet.
+pub(super) fn verified_classes() -> impl Iterator<Item = Class> {
+    Class::ALL.into_iter().filter(|class| *class != Class::Syn)
+}
 
 /// A quarter of the rate and of the burst: posture attack.
 pub(super) const fn quarter(limit: Limit) -> Limit {

@@ -3,9 +3,11 @@
 //! Nothing here knows the kernel. A plan is what the maps shall hold; another
 //! room brings it there.
 
+mod auth;
 mod automaton;
 mod blocks;
 mod changes;
+mod choices;
 mod cps;
 mod diagnostic;
 mod document;
@@ -26,8 +28,10 @@ mod signatures;
 mod source;
 mod target;
 
+pub use auth::{AuthProfile, AuthSettings};
 pub use automaton::{Size, TooLarge, compile};
 pub use changes::{Changes, ListChange, Setting, SignatureChange};
+pub use choices::{Fragments, Mode, OptionsRule, Posture, Stealth};
 pub use cps::CpsClass;
 pub use diagnostic::{Diagnostic, Diagnostics, Excerpt, Severity};
 pub use events::EventSettings;
@@ -35,9 +39,7 @@ pub use limits::{Limits, MessageLimits, PortLimit, SubnetLimit};
 pub use load::{BLACKLIST, FILES, SETTINGS, SIGNATURES, TRUSTED, load, load_at};
 pub use modes::{Modes, RuleMode};
 pub use places::{Place, Places};
-pub use plan::{
-    Block, Fragments, MAX_BLOCKED, MAX_TRUSTED, Mode, OptionsRule, Peer, Plan, Ports, Posture,
-};
+pub use plan::{Block, MAX_BLOCKED, MAX_TRUSTED, Peer, Plan, Ports};
 pub use rate::{MAX_BURST, Rate, RateError, RateLimit};
 pub use settings::MAX_PROTECTED;
 pub use shared::Shared;

@@ -20,6 +20,8 @@ use sipguard_common::{
 };
 
 use super::{
+    auth::AuthSettings,
+    choices::{Fragments, Mode, OptionsRule, Posture, Stealth},
     cps::CpsClass,
     events::EventSettings,
     limits::{Limits, quarter},
@@ -28,145 +30,12 @@ use super::{
     signature::Signature,
     target::Target,
 };
-use crate::ttl::Ttl;
 
 /// Entries of trusted.toml at most.
 pub const MAX_TRUSTED: usize = abi::MAX_TRUSTED;
 
 /// Entries of blacklist.toml at most.
 pub const MAX_BLOCKED: usize = abi::MAX_BLOCKED;
-
-/// How the program attaches to an interface.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Mode {
-    /// In the driver where it can, else generic.
-    #[default]
-    Auto,
-    /// In the driver or not at all.
-    Native,
-    /// In the network stack, behind the driver.
-    Generic,
-}
-
-impl Mode {
-    /// Every mode, as written in sipguard.toml.
-    pub const ALL: [Self; 3] = [Self::Auto, Self::Native, Self::Generic];
-
-    /// The word in sipguard.toml.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Auto => "auto",
-            Self::Native => "native",
-            Self::Generic => "generic",
-        }
-    }
-}
-
-/// How strict the filter is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Posture {
-    /// Lists and signatures only.
-    Open,
-    /// With limits for strangers.
-    #[default]
-    Guarded,
-    /// With a quarter of those limits; OPTIONS of strangers are dropped.
-    Attack,
-    /// Trusted sources only.
-    Closed,
-}
-
-impl Posture {
-    /// Every posture, as written in sipguard.toml.
-    pub const ALL: [Self; 4] = [Self::Open, Self::Guarded, Self::Attack, Self::Closed];
-
-    /// The word in sipguard.toml.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Open => "open",
-            Self::Guarded => "guarded",
-            Self::Attack => "attack",
-            Self::Closed => "closed",
-        }
-    }
-
-    const fn abi(self) -> u32 {
-        match self {
-            Self::Open => abi::posture::OPEN,
-            Self::Guarded => abi::posture::GUARDED,
-            Self::Attack => abi::posture::ATTACK,
-            Self::Closed => abi::posture::CLOSED,
-        }
-    }
-}
-
-/// What happens to OPTIONS from strangers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum OptionsRule {
-    #[default]
-    Drop,
-    /// Within the limit of their class.
-    Limit,
-    Pass,
-}
-
-impl OptionsRule {
-    /// Every choice, as written in sipguard.toml.
-    pub const ALL: [Self; 3] = [Self::Drop, Self::Limit, Self::Pass];
-
-    /// The word in sipguard.toml.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Drop => "drop",
-            Self::Limit => "limit",
-            Self::Pass => "pass",
-        }
-    }
-
-    const fn abi(self) -> u32 {
-        match self {
-            Self::Drop => abi::options::DROP,
-            Self::Limit => abi::options::LIMIT,
-            Self::Pass => abi::options::PASS,
-        }
-    }
-}
-
-/// What happens to later fragments of strangers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Fragments {
-    #[default]
-    Pass,
-    Drop,
-}
-
-impl Fragments {
-    /// Every choice, as written in sipguard.toml.
-    pub const ALL: [Self; 2] = [Self::Pass, Self::Drop];
-
-    /// The word in sipguard.toml.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Pass => "pass",
-            Self::Drop => "drop",
-        }
-    }
-
-    const fn abi(self) -> u32 {
-        match self {
-            Self::Pass => abi::fragments::PASS,
-            Self::Drop => abi::fragments::DROP,
-        }
-    }
-}
 
 /// Some ports.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -267,10 +136,11 @@ pub struct Plan {
     pub posture: Posture,
     pub options: OptionsRule,
     pub fragments: Fragments,
-    /// How long a source stays banned.
-    pub ban: Ttl,
+    /// As written, like `options`, `auth` and `limits`: postures open and
+    /// attack change them in [`Self::policy`].
+    pub stealth: Stealth,
+    pub auth: AuthSettings,
     pub modes: Modes,
-    /// As written: postures open and attack change them in [`Self::policy`].
     pub limits: Limits,
     pub events: EventSettings,
     pub trusted: Shared<BTreeMap<Target, Peer>>,
@@ -337,13 +207,13 @@ impl Plan {
         policy.fragments = self.fragments.abi();
         policy.enforced = self.modes.bits(RuleMode::Enforce);
         policy.observed = self.modes.bits(RuleMode::Observe);
-        policy.ban_ns = nanoseconds(self.ban);
-        policy.auth = abi::Auth {
-            failures: 5,
-            harvest: 30,
-            window_ns: 600_000_000_000,
-            unproven_ban_ns: 60_000_000_000,
+        policy.stealth = match self.posture {
+            Posture::Open => abi::stealth::ALL,
+            _ => self.stealth.abi(),
         };
+        let auth = self.auth.under(self.posture);
+        policy.auth = auth.abi();
+        policy.ban_ns = auth.ban.nanoseconds();
         policy.events_rule = self.events.rule.limit();
         policy.events_source = self.events.source.limit();
     }
@@ -359,7 +229,7 @@ impl Plan {
             limits.message.named().map(|(_, max)| max.filter(|_| !is_open).unwrap_or(0));
         (policy.max_message, policy.max_line, policy.max_lines) = (bytes, line, lines);
         policy.max_ports = if is_open { 0 } else { limits.ports.bits() };
-        policy.ports_window_ns = nanoseconds(limits.ports.window);
+        policy.ports_window_ns = limits.ports.window.nanoseconds();
         let as_posture = |limit: Limit, is_for_attacks: bool| match self.posture {
             Posture::Open => Limit::UNLIMITED,
             Posture::Attack if is_for_attacks => quarter(limit),
@@ -376,6 +246,10 @@ impl Plan {
             policy.strangers[budget as usize] = as_posture(limit, is_new);
         }
         policy.subnet = as_posture(limits.subnet.total.limit(), true);
+        policy.reserve = as_posture(limits.reserve.limit(), true);
+        for (slot, limit) in policy.verified.iter_mut().zip(limits.verified) {
+            *slot = as_posture(limit.limit(), false);
+        }
         for class in CpsClass::ALL {
             policy.cps[usize::from(class.abi())] = class.limit();
         }
@@ -383,10 +257,6 @@ impl Plan {
             policy.limits[Class::Options as usize] = Limit::UNLIMITED;
         }
     }
-}
-
-fn nanoseconds(ttl: Ttl) -> u64 {
-    u64::try_from(ttl.duration().as_nanos()).unwrap_or(u64::MAX)
 }
 
 impl Default for Plan {
@@ -403,7 +273,8 @@ impl Default for Plan {
             posture: Posture::default(),
             options: OptionsRule::default(),
             fragments: Fragments::default(),
-            ban: Ttl::TEN_MINUTES,
+            stealth: Stealth::default(),
+            auth: AuthSettings::default(),
             modes: Modes::default(),
             limits: Limits::default(),
             events: EventSettings::default(),
@@ -435,7 +306,8 @@ impl fmt::Debug for Plan {
             .field("posture", &self.posture)
             .field("options", &self.options)
             .field("fragments", &self.fragments)
-            .field("ban", &self.ban)
+            .field("stealth", &self.stealth)
+            .field("auth", &self.auth)
             .field("modes", &self.modes)
             .field("limits", &self.limits)
             .field("events", &self.events)

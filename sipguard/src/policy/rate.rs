@@ -105,6 +105,11 @@ impl Rate {
         self.count * self.unit.seconds()
     }
 
+    fn is_slower(self, other: Self) -> bool {
+        let product = |one: Self, two: Self| u128::from(one.packets) * u128::from(two.seconds());
+        product(self, other) < product(other, self)
+    }
+
     /// The bucket with this rate and `burst` packets.
     ///
     /// # Errors
@@ -202,6 +207,22 @@ impl RateLimit {
         }
     }
 
+    /// The higher rate of the two with the higher burst.
+    #[must_use]
+    pub fn at_least(self, other: Self) -> Self {
+        let (
+            Self::Limited { rate: one, burst: first, .. },
+            Self::Limited { rate: two, burst: second, .. },
+        ) = (self, other)
+        else {
+            return Self::Unlimited;
+        };
+        let rate = if one.is_slower(two) { two } else { one };
+        // In range: it refills no slower than the one of the two with this
+        // burst.
+        Self::new(rate, first.max(second)).unwrap_or(Self::Unlimited)
+    }
+
     /// What the kernel counts by.
     #[must_use]
     pub const fn limit(self) -> Limit {
@@ -282,6 +303,21 @@ mod tests {
         assert_eq!(hourly.limit(0), Err(RateError::Burst));
         assert_eq!(hourly.limit(1_000_001), Err(RateError::Burst));
         assert_eq!(hourly.limit(1_000), Err(RateError::Refill));
+    }
+
+    #[test]
+    fn at_least_takes_the_higher_of_each() {
+        let limit = |rate: &str, burst| RateLimit::new(rate.parse().unwrap(), burst).unwrap();
+        let slow = limit("30/m", 1000);
+        assert_eq!(slow.at_least(limit("1/s", 5)), limit("1/s", 1000));
+        assert_eq!(limit("1/s", 5).at_least(slow), limit("1/s", 1000));
+        assert_eq!(slow.at_least(limit("1/h", 1)), slow);
+        assert_eq!(slow.at_least(limit("60/2m", 1)), slow, "the same rate: its own words");
+        assert_eq!(slow.at_least(RateLimit::Unlimited), RateLimit::Unlimited);
+        assert_eq!(RateLimit::Unlimited.at_least(slow), RateLimit::Unlimited);
+        // The burst that takes longest to refill.
+        let longest = limit("1/h", 721);
+        assert_eq!(longest.at_least(limit("2/h", 1)), limit("2/h", 721));
     }
 
     proptest! {

@@ -87,9 +87,26 @@ impl<'t, 'i> Reader<'t, 'i> {
 
     /// Reports the keys that nobody knows.
     pub(super) fn finish(self, problems: &mut Problems<'_>) {
+        self.finish_without(&[], problems);
+    }
+
+    /// As [`Self::finish`]. Of keys that have moved it says to which section.
+    pub(super) fn finish_without(
+        self,
+        moved: &[(&str, &'static str)],
+        problems: &mut Problems<'_>,
+    ) {
         for key in self.table.keys() {
             let name: &str = key.get_ref();
             if self.keys.contains(&name) {
+                continue;
+            }
+            if let Some((_, section)) = moved.iter().find(|(moved, _)| *moved == name) {
+                problems.error(
+                    key.span(),
+                    format!("`{name}` stands in the section [{section}] now"),
+                    format!("move it there: the key is `{section}.{name}`"),
+                );
                 continue;
             }
             problems.error(

@@ -6,13 +6,15 @@ use sipguard_common::{abi::KEEPALIVES, method::Method};
 use toml::de::{DeTable, DeValue};
 
 use super::{
+    choices::{Fragments, Mode, OptionsRule, Posture, Stealth},
     modes::RuleMode,
-    plan::{Fragments, Mode, OptionsRule, Plan, Ports, Posture},
+    plan::{Plan, Ports},
     reader::{Reader, Value},
     source::Problems,
     target::parse_net,
 };
 
+pub(super) mod auth;
 pub(super) mod events;
 pub(super) mod limits;
 pub(super) mod rules;
@@ -23,10 +25,10 @@ pub const MAX_PROTECTED: usize = 4096;
 
 /// Sections of sipguard.toml.
 pub(super) const SECTIONS: &[&str] =
-    &["interfaces", "sip", "policy", "limits", "rules", "events", "control", "state"];
+    &["interfaces", "sip", "policy", "auth", "limits", "rules", "events", "control", "state"];
 pub(super) const INTERFACES: &[&str] = &["names", "mode"];
 pub(super) const SIP: &[&str] = &["ports", "tls_ports", "addresses", "keepalives"];
-pub(super) const POLICY: &[&str] = &["posture", "options", "fragments", "mode", "ban"];
+pub(super) const POLICY: &[&str] = &["posture", "options", "stealth", "fragments", "mode"];
 pub(super) const CONTROL: &[&str] = &["socket"];
 pub(super) const STATE: &[&str] = &["directory"];
 
@@ -54,6 +56,9 @@ pub(super) fn read(table: &DeTable<'_>, plan: &mut Plan, problems: &mut Problems
     }
     if let Some(section) = root.section("policy", POLICY, problems) {
         policy(section, plan, problems);
+    }
+    if let Some(section) = root.section("auth", auth::AUTH, problems) {
+        auth::auth(section, plan, problems);
     }
     if let Some(section) = root.section("limits", limits::LIMITS, problems) {
         limits::limits(section, plan, problems);
@@ -261,6 +266,18 @@ fn policy(section: Reader<'_, '_>, plan: &mut Plan, problems: &mut Problems<'_>)
     if let Some(options) = options {
         plan.options = options;
     }
+    if let Some(value) = section.get("stealth")
+        && let Some(stealth) = value.choice(&Stealth::ALL, Stealth::name, problems)
+    {
+        plan.stealth = stealth;
+        if stealth == Stealth::None {
+            problems.warning(
+                value.span(),
+                "no new phone can register: the challenge to its first request is dropped, too",
+                "write \"challenges\", unless every phone is in trusted.toml",
+            );
+        }
+    }
     let fragments = section.get("fragments");
     let fragments =
         fragments.and_then(|value| value.choice(&Fragments::ALL, Fragments::name, problems));
@@ -273,10 +290,7 @@ fn policy(section: Reader<'_, '_>, plan: &mut Plan, problems: &mut Problems<'_>)
     {
         plan.modes.all = mode;
     }
-    if let Some(ban) = section.get("ban").and_then(|value| values::duration(value, problems)) {
-        plan.ban = ban;
-    }
-    section.finish(problems);
+    section.finish_without(&[("ban", "auth")], problems);
 }
 
 fn control(section: Reader<'_, '_>, plan: &mut Plan, problems: &mut Problems<'_>) {

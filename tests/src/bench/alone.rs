@@ -33,6 +33,7 @@ pub const TRUSTED: &str = "INVITE of a trusted network";
 /// Nanoseconds of one run, by packet.
 #[derive(Clone, Debug)]
 pub struct Alone {
+    /// Of the ingress program.
     pub info: ProgramInfo,
     /// Of an empty program that passes, and of one that drops.
     pub pass: f64,
@@ -73,7 +74,7 @@ fn on_this_cpu(runs: u32) -> Result<Alone> {
     policies::full().write(&Folder::new(folder.path().to_owned())?)?;
     let (plan, _) = policy::load(folder.path()).map_err(|found| anyhow::anyhow!("{found}"))?;
     kernel.kernel().apply(&plan)?;
-    let info = kernel.kernel().program_info()?;
+    let info = kernel.kernel().program_info()?.ingress;
     let mut programs = Programs::load()?;
     let frame = traffic::from(STRANGERS, b"OPTIONS");
     let pass = best(|| programs.run(Yardstick::Pass, &frame, runs))?;

@@ -167,7 +167,7 @@ impl<'a> Sipguard<'a> {
         Ok(started.elapsed())
     }
 
-    /// Ends it with SIGKILL, as a crash would.
+    /// Kills it, so that it cannot clean up.
     ///
     /// # Errors
     /// Where it does not end in time.

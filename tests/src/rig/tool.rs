@@ -24,6 +24,8 @@ pub enum Tool {
     /// The Python that has sipvicious.
     Sipvicious,
     Sipguard,
+    /// Traffic control.
+    Tc,
     Tcpdump,
     Unshare,
     XdpFilter,
@@ -46,6 +48,7 @@ impl Tool {
             Self::Setpriv => return on_path("setpriv"),
             Self::Sipp => return on_path("sipp"),
             Self::Sipsak => return on_path("sipsak"),
+            Self::Tc => return on_path("tc"),
             Self::Tcpdump => return on_path("tcpdump"),
             Self::Unshare => return on_path("unshare"),
             Self::Sipvicious => {

@@ -64,7 +64,7 @@ pub(crate) fn build(workspace: &Workspace) -> Result<()> {
     print_sizes(workspace)
 }
 
-/// What the verifier says of the kernel program. Asking it takes root, which
+/// What the verifier says of the kernel programs. Asking it takes root, which
 /// a build alone is not worth asking for: the tests hold the budget.
 fn print_sizes(workspace: &Workspace) -> Result<()> {
     if !matches!(Root::find(), Some(Root::Already)) {
@@ -77,11 +77,10 @@ fn print_sizes(workspace: &Workspace) -> Result<()> {
         .context("cannot start sipguard")?;
     // Without the rights to load it, as in a container, there is nothing to
     // measure; over the budget is an error.
-    print!("verifier: {}{}", text(&info.stdout), text(&info.stderr));
-    ensure!(
-        info.status.success() || info.stdout.is_empty(),
-        "the kernel program is over its budget"
-    );
+    for line in text(&info.stdout).lines().chain(text(&info.stderr).lines()) {
+        println!("verifier: {line}");
+    }
+    ensure!(info.status.success() || info.stdout.is_empty(), "a kernel program is over its budget");
     Ok(())
 }
 

@@ -21,7 +21,9 @@ pub(in crate::daemon) struct Terms {
 impl Terms {
     /// As the policy says.
     pub(in crate::daemon) fn of(plan: &Plan) -> Self {
-        Self { ban: plan.ban.duration(), ban_max: Duration::from_secs(86_400) }
+        // With posture attack longer than written.
+        let ban = Duration::from_nanos(plan.policy.ban_ns);
+        Self { ban, ban_max: plan.auth.ban_max.duration() }
     }
 
     /// Twice as long each time.

@@ -93,11 +93,10 @@ impl Daemon {
         if posture == Posture::Closed {
             let (file, operator) = (self.plan.trusted.len(), self.allows.len());
             notes.push(match file + operator {
-                0 => "warning: nobody is trusted: every packet to a protected port is dropped"
-                    .to_owned(),
+                0 => "warning: nobody is trusted: only who is verified passes".to_owned(),
                 all => format!(
-                    "{all} trusted entries pass ({file} by file, {operator} by operator), all \
-                     others are dropped"
+                    "{all} trusted entries pass ({file} by file, {operator} by operator), and \
+                     who is verified; all others are dropped"
                 ),
             });
             let mode = self.plan.modes.of(Rule::Closed);

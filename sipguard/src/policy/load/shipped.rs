@@ -7,10 +7,10 @@ use toml::de::{DeTable, DeValue};
 
 use super::*;
 use crate::policy::{
-    Condition, Match, Signature, blocks, lint,
+    AuthProfile, Condition, Match, Signature, blocks, lint,
     modes::dropping,
     peers,
-    settings::{self, events, limits, rules, values},
+    settings::{self, auth, events, limits, rules, values},
     signatures,
 };
 
@@ -78,10 +78,12 @@ fn every_key_is_documented() {
         (&["interfaces"], settings::INTERFACES),
         (&["sip"], settings::SIP),
         (&["policy"], settings::POLICY),
+        (&["auth"], auth::AUTH),
         (&["limits"], limits::LIMITS),
         (&["limits", "stranger"], limits::CLASSES),
         (&["limits", "stranger", "register"], values::LIMIT),
-        (&["limits", "strangers"], limits::BUDGETS),
+        (&["limits", "strangers"], limits::STRANGERS),
+        (&["limits", "verified"], limits::VERIFIED),
         (&["limits", "subnet"], limits::SUBNET),
         (&["limits", "ports"], limits::PORTS),
         (&["limits", "message"], limits::MESSAGE),
@@ -92,7 +94,12 @@ fn every_key_is_documented() {
     ] {
         for key in keys {
             let value = section(path).and_then(|at| at.get(*key).cloned());
-            assert!(value.is_some(), "{path:?} {key} is missing in config/{SETTINGS}");
+            // What takes the place of a profile's stands behind a #.
+            let is_example = settings_text.contains(&format!("\n#{key} = "));
+            assert!(
+                value.is_some() || is_example,
+                "{path:?} {key} is missing in config/{SETTINGS}"
+            );
         }
     }
     for (name, keys) in
@@ -105,19 +112,41 @@ fn every_key_is_documented() {
     }
 }
 
+/// A key with its value, or an example of one.
+fn is_setting(line: &str) -> bool {
+    let line = line.strip_prefix('#').unwrap_or(line);
+    line.contains(" = ") && line.starts_with(|c: char| c.is_lowercase())
+}
+
 /// Each setting has a comment of its own, and says its default.
 #[test]
 fn every_setting_has_a_comment() {
     let text = text(SETTINGS);
     let lines: Vec<&str> = text.lines().collect();
     for (above, line) in lines.iter().zip(&lines[1..]) {
-        if line.contains(" = ") && !line.starts_with('#') {
-            assert!(above.starts_with('#'), "no comment above: {line}");
+        if is_setting(line) {
+            assert!(above.starts_with("# "), "no comment above: {line}");
         }
     }
-    let settings = lines.iter().filter(|line| line.contains(" = ") && !line.starts_with('#'));
+    let settings = lines.iter().filter(|line| is_setting(line));
     let defaults = lines.iter().filter(|line| line.starts_with("# Default: "));
     assert_eq!(settings.count(), defaults.count());
+}
+
+/// F21: the manual's profiles are the code's, and its examples the default one.
+#[test]
+fn profiles_are_those_of_the_code() {
+    let text = text(SETTINGS);
+    for profile in AuthProfile::ALL {
+        let minutes = profile.window().duration().as_secs() / 60;
+        let (name, failures) = (format!("\"{}\"", profile.name()), profile.failures());
+        let line = format!("#   {name:14} {failures} in {minutes} minutes");
+        assert!(text.lines().any(|written| written.starts_with(&line)), "{line}");
+    }
+    let (failures, window) = (AuthProfile::default().failures(), AuthProfile::default().window());
+    for line in [format!("#failures = {failures}"), format!("#window = \"{window}\"")] {
+        assert!(text.lines().any(|written| written == line), "{line}");
+    }
 }
 
 /// The examples work when their # is removed.

@@ -1,5 +1,6 @@
 //! Files in, plans and findings out.
 
+mod auth;
 mod limits;
 
 use std::{fs, time::Instant};
@@ -139,7 +140,7 @@ event = { burst = 0 }
     let found = config.load().unwrap_err();
     let shown = brief(&found.0);
     let expected = [
-        "1:1 unknown key `colour` | what can stand here: interfaces, sip, policy, limits, rules, events, control, state",
+        "1:1 unknown key `colour` | what can stand here: interfaces, sip, policy, auth, limits, rules, events, control, state",
         "3:1 unknown key `name` | did you mean `names`?",
         r#"4:8 `mode` cannot be `fast` | write "auto" or "native" or "generic""#,
         "6:10 `ports` must be between 1 and 65535 | write a whole number of 1 to 65535",
@@ -208,7 +209,7 @@ fn syntax_errors_do_not_hide_other_findings_or_make_up_new_ones() {
 
 #[test]
 fn wrong_types_everywhere_are_findings() {
-    for key in ["interfaces", "sip", "policy", "limits", "control"] {
+    for key in ["interfaces", "sip", "policy", "auth", "limits", "control"] {
         assert_eq!(errors(SETTINGS, &format!("{key} = 1")).len(), 1);
         assert_eq!(errors(SETTINGS, &format!("[[{key}]]")).len(), 1);
     }

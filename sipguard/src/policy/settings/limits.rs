@@ -9,7 +9,7 @@ use super::{
     values::{bits, duration, limit, number_or_unlimited},
 };
 use crate::policy::{
-    limits::{Limits, MessageLimits, PortLimit, SubnetLimit},
+    limits::{Limits, MessageLimits, PortLimit, SubnetLimit, verified_classes},
     plan::Plan,
     rate::RateLimit,
     reader::Reader,
@@ -17,7 +17,7 @@ use crate::policy::{
 };
 
 pub(in crate::policy) const LIMITS: &[&str] =
-    &["source_prefix_v6", "stranger", "strangers", "subnet", "ports", "message"];
+    &["source_prefix_v6", "stranger", "strangers", "verified", "subnet", "ports", "message"];
 pub(in crate::policy) const CLASSES: &[&str] = &{
     let mut names = [""; Class::ALL.len()];
     let mut i = 0;
@@ -27,10 +27,24 @@ pub(in crate::policy) const CLASSES: &[&str] = &{
     }
     names
 };
-pub(in crate::policy) const BUDGETS: &[&str] = &{
-    let mut names = [""; Budget::ALL.len()];
+/// Those of [`verified_classes`].
+pub(in crate::policy) const VERIFIED: &[&str] = &{
+    let mut names = [""; Class::ALL.len() - 1];
+    let (mut i, mut slot) = (0, 0);
+    while i < Class::ALL.len() {
+        if !matches!(Class::ALL[i], Class::Syn) {
+            names[slot] = Class::ALL[i].name();
+            slot += 1;
+        }
+        i += 1;
+    }
+    names
+};
+const RESERVE: &str = "reserve";
+pub(in crate::policy) const STRANGERS: &[&str] = &{
+    let mut names = [RESERVE; Budget::ALL.len() + 1];
     let mut i = 0;
-    while i < names.len() {
+    while i < Budget::ALL.len() {
         names[i] = Budget::ALL[i].name();
         i += 1;
     }
@@ -46,9 +60,10 @@ pub(super) fn limits(section: Reader<'_, '_>, plan: &mut Plan, problems: &mut Pr
     if let Some(reader) = section.section("stranger", CLASSES, problems) {
         stranger(reader, limits, problems);
     }
-    if let Some(reader) = section.section("strangers", BUDGETS, problems) {
+    if let Some(reader) = section.section("strangers", STRANGERS, problems) {
         strangers(reader, limits, problems);
     }
+    verified(section.section("verified", VERIFIED, problems), limits, problems);
     if let Some(reader) = section.section("subnet", SUBNET, problems) {
         subnet(reader, &mut limits.subnet, problems);
     }
@@ -78,7 +93,29 @@ fn strangers(section: Reader<'_, '_>, limits: &mut Limits, problems: &mut Proble
             limits.strangers[budget as usize] = limit;
         }
     }
+    if let Some(limit) = section.get(RESERVE).and_then(|value| limit(value, problems)) {
+        limits.reserve = limit;
+    }
     section.finish(problems);
+}
+
+/// What is not written is never less than what a stranger may send.
+fn verified(section: Option<Reader<'_, '_>>, limits: &mut Limits, problems: &mut Problems<'_>) {
+    for class in verified_classes() {
+        let stranger = limits.stranger(class);
+        let place = &mut limits.verified[class as usize];
+        match section.as_ref().and_then(|section| section.get(class.name())) {
+            None => *place = place.at_least(stranger),
+            Some(value) => {
+                let Some(limit) = limit(value, problems) else { continue };
+                lint_verified(class, limit, stranger, value.span(), problems);
+                *place = limit;
+            }
+        }
+    }
+    if let Some(section) = section {
+        section.finish(problems);
+    }
 }
 
 fn subnet(section: Reader<'_, '_>, subnet: &mut SubnetLimit, problems: &mut Problems<'_>) {
@@ -141,5 +178,24 @@ fn lint_limit(class: Class, limit: RateLimit, span: Range<usize>, problems: &mut
             "ten phones that start at once send {SMALL_OFFICE} REGISTERs: write a higher burst, \
              or trust the offices"
         ),
+    );
+}
+
+/// Warns of a customer who may send less than anybody else.
+fn lint_verified(
+    class: Class,
+    limit: RateLimit,
+    stranger: RateLimit,
+    span: Range<usize>,
+    problems: &mut Problems<'_>,
+) {
+    if limit == limit.at_least(stranger) {
+        return;
+    }
+    let name = class.name();
+    problems.warning(
+        span,
+        format!("customers may send less than strangers: limits.stranger.{name} is {stranger}"),
+        format!("leave `{name}` out, or write a higher rate and burst than there"),
     );
 }

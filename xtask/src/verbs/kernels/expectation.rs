@@ -13,10 +13,13 @@ pub(super) enum Check {
     Native,
     /// It protects a veth in the network stack.
     Generic,
+    /// It sees what leaves a veth, by what the kernel has for it.
+    Egress,
 }
 
 impl Check {
-    pub(super) const ALL: [Self; 4] = [Self::Load, Self::Corpus, Self::Native, Self::Generic];
+    pub(super) const ALL: [Self; 5] =
+        [Self::Load, Self::Corpus, Self::Native, Self::Generic, Self::Egress];
 
     pub(super) const fn title(self) -> &'static str {
         match self {
@@ -24,6 +27,7 @@ impl Check {
             Self::Corpus => "CORPUS",
             Self::Native => "NATIVE",
             Self::Generic => "GENERIC",
+            Self::Egress => "EGRESS",
         }
     }
 }
@@ -48,6 +52,7 @@ pub(crate) struct Expectation {
     corpus: Expected,
     native: Expected,
     generic: Expected,
+    egress: Expected,
 }
 
 impl Expectation {
@@ -57,6 +62,7 @@ impl Expectation {
             Check::Corpus => self.corpus,
             Check::Native => self.native,
             Check::Generic => self.generic,
+            Check::Egress => self.egress,
         }
     }
 
@@ -73,6 +79,7 @@ const WORKS: Expectation = Expectation {
     corpus: Expected::Works,
     native: Expected::Works,
     generic: Expected::Works,
+    egress: Expected::Works,
 };
 
 /// All kernels. The floor is 6.1.
@@ -84,6 +91,7 @@ pub(super) const ALL: &[Expectation] = &[
         corpus: Expected::Nothing,
         native: Expected::Nothing,
         generic: Expected::Nothing,
+        egress: Expected::Nothing,
     },
     Expectation { name: "6.1", series: Series::Of(&[6, 1]), ..WORKS },
     Expectation { name: "6.12", series: Series::Of(&[6, 12]), ..WORKS },

@@ -28,11 +28,13 @@ pub(super) struct Programs {
 impl Programs {
     /// Strips copies of the programs, and finds the libraries that they load.
     pub(super) fn prepare(workspace: &Workspace, built: &[Executable]) -> Result<Self> {
-        let ip = process::find_program("ip").context("there is no ip")?;
+        let of_the_machine =
+            |name: &str| process::find_program(name).with_context(|| format!("there is no {name}"));
         let mut programs = vec![
             (PathBuf::from("/init"), workspace.target().join("debug/guest")),
             (PathBuf::from(SIPGUARD), workspace.sipguard()),
-            (PathBuf::from("/sbin/ip"), ip),
+            (PathBuf::from("/sbin/ip"), of_the_machine("ip")?),
+            (PathBuf::from("/sbin/tc"), of_the_machine("tc")?),
         ];
         for name in plan::executables() {
             let executable = built

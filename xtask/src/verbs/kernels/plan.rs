@@ -25,12 +25,15 @@ const NATIVE: &[&str] = &[
 const GENERIC: &[&str] =
     &["generic_where_asked_for", "generic_with_a_warning_where_the_driver_cannot"];
 
+/// The test executable about what leaves: by clsact below Linux 6.6, else tcx.
+const EGRESS: &str = "attach_egress";
+
 /// Variables that make tests shorter: software emulation takes its time.
 const SHORTER: &[&str] = &["SIPGUARD_TEST_PACKETS=30000"];
 
 /// The test executables that a virtual machine needs.
 pub(super) fn executables() -> impl Iterator<Item = &'static str> {
-    CORPUS.iter().copied().chain([PROGRAM, ATTACH])
+    CORPUS.iter().copied().chain([PROGRAM, ATTACH, EGRESS])
 }
 
 /// One command.
@@ -77,6 +80,7 @@ pub(super) fn steps(workspace: &Workspace, expectation: &Expectation) -> Vec<Ste
             }
             (Expected::Works, Check::Native) => vec![tests(check, ATTACH, NATIVE)],
             (Expected::Works, Check::Generic) => vec![tests(check, ATTACH, GENERIC)],
+            (Expected::Works, Check::Egress) => vec![tests(check, EGRESS, &[])],
         })
         .collect()
 }

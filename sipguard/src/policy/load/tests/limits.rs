@@ -4,9 +4,9 @@
 use sipguard_common::{method::Budget, rule::Rule};
 
 use super::*;
-use crate::{
-    policy::{Fragments, MessageLimits, PortLimit, RateLimit, RuleMode, modes::dropping},
-    ttl::Ttl,
+use crate::policy::{
+    Fragments, MessageLimits, PortLimit, RateLimit, RuleMode, limits::verified_classes,
+    modes::dropping,
 };
 
 fn per_second(rate: u64, burst: u64) -> Limit {
@@ -130,14 +130,13 @@ fn f16_limits_of_events_reach_the_plan() {
 }
 
 #[test]
-fn f12_fragments_bans_and_tls_reach_the_plan() {
+fn f12_fragments_and_tls_reach_the_plan() {
     let plan = plan(
         SETTINGS,
-        "[sip]\ntls_ports = [5061, \"5081-5082\"]\n[policy]\nfragments = \"drop\"\nban = \"7d\"\n",
+        "[sip]\ntls_ports = [5061, \"5081-5082\"]\n[policy]\nfragments = \"drop\"\n",
     );
     assert_eq!(plan.fragments, Fragments::Drop);
     assert_eq!(plan.policy.fragments, abi::fragments::DROP);
-    assert_eq!((plan.ban, plan.policy.ban_ns), (Ttl::WEEK, 7 * 86_400 * 1_000_000_000));
     assert_eq!(plan.tls_ports.to_string(), "5061, 5081-5082");
     assert_eq!(plan.policy.tls_ports.iter().map(|word| word.count_ones()).sum::<u32>(), 3);
 }
@@ -163,6 +162,84 @@ fn f44_posture_attack_quarters_what_is_new() {
         let budget = budget as usize;
         assert_eq!(slower(attack.strangers[budget], guarded.strangers[budget]), expected);
     }
+    assert_eq!(slower(attack.reserve, guarded.reserve), 4);
+    assert_eq!(attack.verified, guarded.verified, "a customer notices nothing");
+}
+
+/// F20: what is not written is never less than what strangers may send.
+#[test]
+fn f20_limits_of_verified_endpoints_reach_the_plan() {
+    let text = r#"
+[limits.stranger]
+invite = { rate = "300/s", burst = 60 }
+dialog = "unlimited"
+other = { rate = "60/s", burst = 100 }
+[limits.verified]
+register = { rate = "7/s", burst = 300 }
+other = { rate = "60/s", burst = 100 }
+response = "unlimited"
+[limits.strangers]
+reserve = { rate = "17/s", burst = 18 }
+"#;
+    let written = plan(SETTINGS, text);
+    let of = |class: Class| written.policy.verified[class as usize];
+    assert_eq!(of(Class::Register), per_second(7, 300));
+    assert_eq!(of(Class::Other), per_second(60, 100));
+    assert_eq!(of(Class::Response), Limit::UNLIMITED);
+    assert_eq!(of(Class::Invite), per_second(300, 1000), "the higher of each");
+    assert_eq!(of(Class::Dialog), Limit::UNLIMITED);
+    assert_eq!(of(Class::Keepalive), per_second(500, 5000), "the default");
+    assert_eq!(of(Class::Syn), Limit::UNLIMITED, "it has no verified port");
+    assert_eq!(written.policy.reserve, per_second(17, 18));
+    let head = "[limits.stranger]\ninvite = { rate = \"300/s\", burst = 60 }\n";
+    assert_eq!(
+        plan(SETTINGS, head).changes(&Plan::default()).to_string(),
+        "limits changed",
+        "that of verified endpoints, too"
+    );
+}
+
+/// What a real customer sends is far below every default, and what a stranger
+/// may send, as well.
+#[test]
+fn f20_defaults_of_verified_endpoints_are_generous() {
+    let limits = Plan::default().limits;
+    for class in verified_classes() {
+        let (verified, stranger) = (limits.verified[class as usize], limits.stranger(class));
+        let (RateLimit::Limited { rate, burst, .. }, RateLimit::Limited { rate: low, .. }) =
+            (verified, stranger)
+        else {
+            panic!("{class:?} is unlimited");
+        };
+        assert!(rate.packets() >= 5 * low.packets(), "{class:?}");
+        assert_eq!(verified.at_least(stranger), verified, "{class:?}");
+        // Thirty repetitions at once are nothing.
+        assert!(burst >= 200, "{class:?}");
+    }
+    let RateLimit::Limited { burst, .. } = limits.verified[Class::Response as usize] else {
+        panic!("responses are unlimited");
+    };
+    assert!(burst >= 10_000, "L10: the answers of a proxy of 10,000 phones");
+}
+
+#[test]
+fn f20_customers_with_less_than_strangers_are_warned_of() {
+    for (text, line) in [
+        ("[limits.verified]\nregister = { rate = \"4/s\", burst = 2000 }\n", 2),
+        ("[limits.verified]\nregister = { rate = \"50/s\", burst = 199 }\n", 2),
+        (
+            "[limits.stranger]\nregister = \"unlimited\"\n\
+             [limits.verified]\nregister = { rate = \"50/s\", burst = 2000 }\n",
+            4,
+        ),
+    ] {
+        let found = warnings(SETTINGS, text);
+        assert_eq!(found.len(), 1, "{text}: {found:?}");
+        assert!(found[0].starts_with(&format!("{line}:12 customers may send less")), "{found:?}");
+        assert!(found[0].contains("limits.stranger.register is "), "{found:?}");
+    }
+    plan(SETTINGS, "[limits.verified]\nregister = { rate = \"5/s\", burst = 200 }\n");
+    plan(SETTINGS, "[limits.verified]\nregister = { rate = \"300/m\", burst = 200 }\n");
 }
 
 #[test]
@@ -175,13 +252,14 @@ fn wrong_values_are_one_finding_each() {
         "[policy]\nmode = \"enforced\"",
         "[policy]\nmode = true",
         "[policy]\nfragments = \"limit\"",
-        "[policy]\nban = 600",
-        "[policy]\nban = \"600\"",
-        "[policy]\nban = \"0s\"",
-        "[policy]\nban = \"8d\"",
         "[limits]\nstrangers = 5",
         "[limits.strangers]\ntotal = 5",
         "[limits.strangers]\nregister = \"unlimited\"",
+        "[limits.strangers]\nreserve = 200",
+        "[limits]\nverified = \"unlimited\"",
+        "[limits.verified]\ntotal = \"1000/s\"",
+        "[limits.verified]\nsyn = \"unlimited\"",
+        "[limits.verified]\nreserve = \"unlimited\"",
         "[limits]\nsubnet = \"unlimited\"",
         "[limits.subnet]\nprefix_v4 = 7",
         "[limits.subnet]\nprefix_v4 = 33",
@@ -231,7 +309,7 @@ fn answers_say_what_to_write() {
     assert!(found.contains("events cannot be unlimited"), "{found}");
     let found = one("[limits.ports]\nmax = \"none\"");
     assert!(found.ends_with("write \"unlimited\" or a number of 5 to 500"), "{found}");
-    let found = one("[policy]\nban = \"30d\"");
+    let found = one("[limits.ports]\nwindow = \"30d\"");
     assert!(found.contains("`30d` is longer than 7d"), "{found}");
 }
 

@@ -1,6 +1,8 @@
 //! Running the real program over frames by BPF_PROG_TEST_RUN, with a clock of
 //! our own and no interface: for tests and replay.
 
+mod leaving;
+
 use std::{mem::offset_of, net::IpAddr, time::Duration};
 
 use aya::{
@@ -17,7 +19,8 @@ use sipguard_common::{
     scan::Scratch,
 };
 
-use super::{ArrayMap, Kernel, KernelError, lists::Epoch, object, typed};
+pub use self::leaving::Outgoing;
+use super::{ArrayMap, Kernel, KernelError, learned::forget, lists::Epoch, object, typed};
 use crate::policy::Plan;
 
 /// A kernel program with a settable clock that is never attached: for tests
@@ -328,11 +331,6 @@ impl TestKernel {
 
 fn entries<V: aya::Pod>(map: &HashMap<MapData, Address, V>) -> Result<usize, MapError> {
     map.keys().try_fold(0, |count, key| key.map(|_| count + 1))
-}
-
-fn forget<V: aya::Pod>(map: &mut HashMap<MapData, Address, V>) -> Result<(), MapError> {
-    let keys: Vec<Address> = map.keys().collect::<Result<_, _>>()?;
-    keys.iter().try_for_each(|key| map.remove(key))
 }
 
 fn test_run(kernel: &Kernel, frame: &[u8], repeat: u32) -> Result<TestRunResult, KernelError> {
