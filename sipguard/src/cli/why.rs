@@ -120,9 +120,10 @@ fn verified(endpoints: &[VerifiedLevels]) -> String {
 }
 
 fn site(Site { accounts, times, until }: &Site) -> String {
+    let plural = if *accounts == 1 { "" } else { "s" };
     format!(
-        "site of about {accounts} accounts: its strangers have {times} times the limits of one; \
-         the last endpoint is verified until {}",
+        "site of about {accounts} account{plural}: its strangers have {times} times the limits of \
+         one; the last endpoint is verified until {}",
         table::time(Some(*until))
     )
 }
