@@ -274,8 +274,15 @@ pub fn client(lab: &Lab, socket: &Path, arguments: &[&str]) -> Result<Command> {
 
 fn run(lab: &Lab, folder: &Folder, socket: &Path, arguments: &[&str]) -> Result<Command> {
     let mut command = client(lab, socket, &["run"])?;
-    command.arg("--config").arg(folder.path()).args(arguments);
+    // The machine's own state is none of a test's.
+    command.arg("--config").arg(folder.path()).arg("--state").arg(state(lab)).args(arguments);
     Ok(command)
+}
+
+/// The state directory of every daemon of a lab, one after the other.
+#[must_use]
+pub fn state(lab: &Lab) -> PathBuf {
+    lab.folder().join("state")
 }
 
 fn folder(lab: &Lab) -> Result<Folder> {
