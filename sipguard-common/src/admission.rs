@@ -70,7 +70,8 @@ pub const fn was_kept_back(word: u64, hash: u64, now_ns: u64) -> Option<bool> {
 
 /// The limit of a source with so many times the customers.
 #[inline(always)]
-const fn raised(limit: Limit, shift: u32) -> Limit {
+#[must_use]
+pub const fn raised(limit: Limit, shift: u32) -> Limit {
     let interval_ns = limit.interval_ns >> (shift & 15);
     // The burst grows, too: (burst x n - 1) x interval / n.
     Limit { interval_ns, tolerance_ns: limit.tolerance_ns + limit.interval_ns - interval_ns }

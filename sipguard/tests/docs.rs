@@ -6,9 +6,12 @@ use std::{collections::BTreeSet, fs, iter, path::PathBuf};
 use clap::{Arg, Command};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
-use sipguard::{api::wire, cli, daemon, policy};
+use sipguard::{api::wire, cli, daemon, history, policy};
 use sipguard_common::{
-    abi::{BANS, ENDPOINTS, ENDPOINTS_UNPROVEN, EVENT_BYTES, INTERFACE_SLOTS, KEEPALIVES, SITES},
+    abi::{
+        BANS, ENDPOINTS, ENDPOINTS_UNPROVEN, EVENT_BYTES, INTERFACE_SLOTS, KEEPALIVES, Learned,
+        SITES,
+    },
     automaton::{MAX_CONDITIONS, MAX_JOINED, MAX_SIGNATURES},
     frame::MAX_EXTENSIONS,
     method::{Budget, Class, Method},
@@ -110,6 +113,26 @@ fn budgets_are_those_of_the_code() {
     let names: Vec<&str> = documented.iter().map(|row| row[0].trim_matches('`')).collect();
     let reserve = iter::once("reserve");
     assert!(names.iter().copied().eq(Budget::ALL.map(Budget::name).into_iter().chain(reserve)));
+}
+
+#[test]
+fn what_replies_teach_is_what_is_counted() {
+    let documented = table(&section("### What replies teach"), "Name");
+    let learned: Vec<Vec<String>> = Learned::ALL
+        .iter()
+        .map(|one| vec![format!("`{}`", one.name()), one.help().to_owned()])
+        .collect();
+    assert_eq!(documented, learned);
+}
+
+#[test]
+fn types_of_the_log_are_those_of_the_history() {
+    let documented = table(&section("### `sipguard log`"), "Type");
+    let kinds: Vec<Vec<String>> = history::Kind::ALL
+        .iter()
+        .map(|kind| vec![format!("`{}`", kind.name()), kind.help().to_owned()])
+        .collect();
+    assert_eq!(documented, kinds);
 }
 
 #[test]
@@ -297,6 +320,9 @@ fn examples_of_json_are_what_the_socket_speaks() {
     example::<wire::PostureWish>("### PostureWish");
     example::<wire::PostureChanged>("### PostureChanged");
     example::<wire::Lists>("### Lists");
+    example::<wire::Why>("### Why");
+    let log: wire::Log = example("### Log");
+    assert!(log.lines.iter().all(|line| history::Kind::from_name(&line.kind).is_some()));
     example::<wire::Entry>("### Entry");
     example::<wire::Added>("### Added");
     example::<wire::Removed>("### Removed");
@@ -324,6 +350,10 @@ fn capacities_are_those_of_the_code() {
         ("the same on evidence that may be forged", ENDPOINTS_UNPROVEN),
         ("sources that are remembered", SITES),
         ("bans", BANS),
+        ("days that lines", usize::try_from(history::KEPT_DAYS).expect("days")),
+        ("lines of the history about bans", history::KEPT_BANS as usize),
+        ("other lines of the history", history::KEPT_ACTIONS as usize),
+        ("lines of one answer of `log`", history::MAX_LINES),
         ("events kept of each rule", daemon::KEPT_PER_RULE),
         ("events that a follower", daemon::BEHIND),
         ("bytes of a payload in an event", EVENT_BYTES),
@@ -354,6 +384,13 @@ fn classes_of_peers_are_those_of_the_code() {
         })
         .collect();
     assert_eq!(documented, classes);
+}
+
+#[test]
+fn the_history_is_where_the_reference_says() {
+    let file = policy::Plan::default().state.join(history::FILE);
+    let text = section("## Files and sockets");
+    assert!(text.contains(&format!("`{}`", file.display())), "{}", file.display());
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The caller's side of the control socket.
 
-use std::{io, path::PathBuf, time::Duration};
+use std::{io, net::IpAddr, path::PathBuf, time::Duration};
 
 use http_body_util::{BodyExt, Full};
 use hyper::{
@@ -15,10 +15,10 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio::{net::UnixStream, runtime, time::timeout};
 
 use super::wire::{
-    Added, Entry, EventLine, Failure, Kind, Lists, Posture, PostureChanged, PostureWish, Reloaded,
-    Removed, Signatures, Stats, Status,
+    Added, Entry, EventLine, Failure, Kind, Lists, Log, Posture, PostureChanged, PostureWish,
+    Reloaded, Removed, Signatures, Stats, Status, Why,
 };
-use crate::policy::Target;
+use crate::{policy::Target, ttl::Ttl};
 
 /// How long a request may take. A reload of large lists takes the longest.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -128,8 +128,21 @@ impl Client {
             Some(Kind::Blocked) => "/v1/lists?kind=blocked",
             Some(Kind::Trusted) => "/v1/lists?kind=trusted",
             Some(Kind::Banned) => "/v1/lists?kind=banned",
+            Some(Kind::Verified) => "/v1/lists?kind=verified",
         };
         self.ask(Method::GET, path, NOTHING)
+    }
+
+    /// # Errors
+    /// See [`Client::status`].
+    pub fn why(&self, address: IpAddr) -> Result<Why, ClientError> {
+        self.ask(Method::GET, &format!("/v1/why/{address}"), NOTHING)
+    }
+
+    /// # Errors
+    /// See [`Client::status`].
+    pub fn log(&self, query: &LogQuery) -> Result<Log, ClientError> {
+        self.ask(Method::GET, &query.path(), NOTHING)
     }
 
     /// # Errors
@@ -235,6 +248,33 @@ impl EventsQuery {
             source.map(|source| ("source", Target { net: source, port: None }.to_string()));
         let last = last.map(|last| ("last", last.to_string()));
         for (key, value) in [rule, source, last].into_iter().flatten() {
+            path += &format!("&{key}={value}");
+        }
+        path
+    }
+}
+
+/// Which lines of the history [`Client::log`] asks for.
+#[derive(Clone, Debug, Default)]
+pub struct LogQuery {
+    /// Address or network that they are about.
+    pub ip: Option<IpNet>,
+    /// No older than this.
+    pub since: Option<Ttl>,
+    /// The name of a [`crate::history::Kind`].
+    pub kind: Option<&'static str>,
+    /// The newest so many.
+    pub limit: usize,
+}
+
+impl LogQuery {
+    fn path(&self) -> String {
+        let Self { ip, since, kind, limit } = self;
+        let mut path = format!("/v1/log?limit={limit}");
+        let ip = ip.map(|net| ("ip", Target { net, port: None }.to_string()));
+        let since = since.map(|since| ("since", since.to_string()));
+        let kind = kind.map(|kind| ("type", kind.to_owned()));
+        for (key, value) in [ip, since, kind].into_iter().flatten() {
             path += &format!("&{key}={value}");
         }
         path

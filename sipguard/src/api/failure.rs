@@ -41,7 +41,7 @@ impl From<Error> for ApiError {
             Error::NotListed { .. } | Error::Covered { .. } => StatusCode::NOT_FOUND,
             Error::LongReason => StatusCode::BAD_REQUEST,
             Error::Configuration(_) => StatusCode::UNPROCESSABLE_ENTITY,
-            Error::Filter(_) | Error::Host(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Error::Filter(_) | Error::Host(_) | Error::History => StatusCode::INTERNAL_SERVER_ERROR,
         };
         let mut answer = Self::new(status, error.to_string(), error.hint());
         if let Error::Configuration(diagnostics) = error {

@@ -11,7 +11,9 @@
 //! | `GET /v1/stats` | | [`wire::Stats`] |
 //! | `GET /v1/signatures` | | [`wire::Signatures`] |
 //! | `GET /v1/events?rule=&source=&last=&follow=` | | lines of [`wire::EventLine`] |
-//! | `GET /v1/lists?kind=blocked`, `trusted` or `banned` | | [`wire::Lists`] |
+//! | `GET /v1/lists?kind=blocked`, `trusted`, `banned` or `verified` | | [`wire::Lists`] |
+//! | `GET /v1/why/{address}` | | [`wire::Why`] |
+//! | `GET /v1/log?ip=&since=&type=&limit=` | | [`wire::Log`] |
 //! | `GET /v1/posture` | | [`wire::Posture`] |
 //! | `POST /v1/posture` | [`wire::PostureWish`] | [`wire::PostureChanged`] |
 //! | `POST /v1/reload` | | [`wire::Reloaded`] |

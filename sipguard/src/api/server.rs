@@ -13,6 +13,7 @@ use axum::{
     routing::{delete, get, post},
 };
 use ipnet::IpNet;
+use jiff::Timestamp;
 use serde::Deserialize;
 use tokio::net::UnixListener;
 
@@ -22,13 +23,15 @@ use super::{
     failure::ApiError,
     json::JsonBody,
     wire::{
-        self, Added, Entry, Kind, Lists, PostureChanged, PostureWish, Reloaded, Removed,
-        Signatures, Stats, Status,
+        self, Added, Entry, Kind, Lists, Log, PostureChanged, PostureWish, Reloaded, Removed,
+        Signatures, Stats, Status, Why,
     },
 };
 use crate::{
     daemon::{self, By, Shared},
+    history::{self, MAX_LINES},
     policy::{self, Posture, Target, TargetError},
+    ttl::Ttl,
 };
 
 /// Bytes of the largest body.
@@ -54,6 +57,8 @@ fn router(shared: Shared) -> Router {
         .route("/v1/signatures", get(signatures))
         .route("/v1/events", get(events))
         .route("/v1/lists", get(lists))
+        .route("/v1/why/{address}", get(why))
+        .route("/v1/log", get(log))
         .route("/v1/posture", get(posture))
         .route("/v1/posture", post(set_posture))
         .route("/v1/reload", post(reload))
@@ -94,10 +99,69 @@ async fn lists(
     let Query(ListsQuery { kind }) = query.map_err(|rejection| {
         ApiError::bad_request(
             rejection.body_text(),
-            Some("ask for ?kind=blocked, ?kind=trusted, ?kind=banned, or none".to_owned()),
+            Some(
+                "ask for ?kind=blocked, ?kind=trusted, ?kind=banned, ?kind=verified, or none"
+                    .to_owned(),
+            ),
         )
     })?;
-    Ok(Json(shared.daemon().await.lists(kind)?))
+    // Large maps are walked for it.
+    let work = move || shared.blocking_daemon().lists(kind);
+    let lists = tokio::task::spawn_blocking(work).await;
+    Ok(Json(lists.map_err(|error| daemon::Error::Host(std::io::Error::other(error)))??))
+}
+
+async fn why(
+    _: Caller,
+    State(shared): State<Shared>,
+    address: Result<Path<String>, PathRejection>,
+) -> Answer<Why> {
+    let net = parse_net(&path(address)?)?;
+    if !(Target { net, port: None }).is_address() {
+        let hint = "ask for one address, such as /v1/why/198.51.100.7".to_owned();
+        return Err(ApiError::bad_request("a network has no one answer", Some(hint)));
+    }
+    Ok(Json(daemon::why(&shared, net.addr()).await?))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LogQuery {
+    ip: Option<String>,
+    since: Option<Ttl>,
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    limit: Option<usize>,
+}
+
+async fn log(
+    _: Caller,
+    State(shared): State<Shared>,
+    query: Result<Query<LogQuery>, QueryRejection>,
+) -> Answer<Log> {
+    let Query(LogQuery { ip, since, kind, limit }) = query.map_err(|rejection| {
+        let hint = "ask for ?ip=, ?since=24h, ?type=ban and ?limit=, or none".to_owned();
+        ApiError::bad_request(rejection.body_text(), Some(hint))
+    })?;
+    let wanted = history::Wanted {
+        net: ip.as_deref().map(parse_net).transpose()?,
+        since: since.map(ago),
+        kind: kind.as_deref().map(parse_kind).transpose()?,
+        limit: limit.unwrap_or(MAX_LINES),
+    };
+    Ok(Json(daemon::log(&shared, wanted).await?))
+}
+
+fn ago(ttl: Ttl) -> Timestamp {
+    Timestamp::now().checked_sub(ttl.duration()).unwrap_or(Timestamp::MIN)
+}
+
+fn parse_kind(name: &str) -> Result<history::Kind, ApiError> {
+    history::Kind::from_name(name).ok_or_else(|| {
+        let names: Vec<&str> = history::Kind::ALL.iter().map(|kind| kind.name()).collect();
+        let hint = format!("the types are {}", names.join(", "));
+        ApiError::bad_request(format!("there is no type `{name}`"), Some(hint))
+    })
 }
 
 async fn posture(_: Caller, State(shared): State<Shared>) -> Json<wire::Posture> {
@@ -193,8 +257,8 @@ fn wrong_target(error: &TargetError) -> ApiError {
 
 async fn unknown_path(uri: Uri) -> Response {
     let error = format!("there is no {}", uri.path());
-    let hint = "the paths begin with /v1/: status, stats, signatures, events, lists, posture, \
-                reload, blocks, trusted";
+    let hint = "the paths begin with /v1/: status, stats, signatures, events, lists, why, log, \
+                posture, reload, blocks, trusted";
     ApiError::new(StatusCode::NOT_FOUND, error, Some(hint.to_owned())).into_response()
 }
 

@@ -13,18 +13,20 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use sipguard_common::{abi::Event, rule::Rule};
+use sipguard_common::{abi::Event, method::Class, rule::Rule};
 use tempfile::TempDir;
 use tokio::{runtime, sync::oneshot};
 
 use super::{
-    client::{Client, ClientError, EventsQuery},
+    client::{Client, ClientError, EventsQuery, LogQuery},
     wire::{Entry, EventLine, Kind, Origin, PostureWish},
 };
 use crate::{
     api,
     daemon::{ControlSocket, Shared, fake::Fake, sample},
-    kernel::BanEntry,
+    history::{Kind as Happened, Line},
+    kernel::{BanEntry, Level, SiteEntry, Standing, VerifiedEntry},
+    offender::Offender,
     policy::parse_net,
 };
 
@@ -302,6 +304,14 @@ fn wrong_requests_are_answered_as_json_with_their_status() {
         ("GET /v1/events?follow=maybe", "", 400),
         ("GET /v1/events?since=1", "", 400),
         ("POST /v1/events", "", 405),
+        ("GET /v1/why/198.51.100.0/24", "", 404),
+        ("GET /v1/why/198.51.100.0%2f24", "", 400),
+        ("GET /v1/why/nonsense", "", 400),
+        ("GET /v1/log?type=crime", "", 400),
+        ("GET /v1/log?since=yesterday", "", 400),
+        ("GET /v1/log?ip=nonsense", "", 400),
+        ("GET /v1/log?order=up", "", 400),
+        ("POST /v1/log", "", 405),
         ("DELETE /v1/blocks/nonsense", "", 400),
         ("DELETE /v1/blocks/%ff", "", 400),
         ("DELETE /v1/blocks/192.0.2.7", "", 404),
@@ -391,12 +401,11 @@ fn f44_a_kernel_that_refuses_leaves_the_posture() {
 fn ban(source: &str, seconds: i64) -> BanEntry {
     let now = Timestamp::now();
     BanEntry {
-        source: parse_net(source).unwrap(),
+        who: Offender { source: parse_net(source).unwrap(), port: None },
         expires: now + SignedDuration::from_secs(600 - seconds),
         since: now - SignedDuration::from_secs(seconds),
         rule: Rule::Signature,
         signature: 1,
-        port: None,
         failures: 0,
         proven: true,
     }
@@ -439,6 +448,140 @@ fn bans_are_listed_counted_and_lifted() {
     running.fake.asked().bans = vec![ban("198.51.100.7", 60)];
     let removed = client.unblock("198.51.100.7").unwrap();
     assert_eq!(removed.still[0].target, "198.51.100.0/24");
+}
+
+#[test]
+fn bans_of_single_ports_are_lifted_with_their_address() {
+    let running = Running::start();
+    let client = running.client();
+    let port = BanEntry {
+        who: Offender { source: parse_net("192.0.2.7").unwrap(), port: Some((5061, 17)) },
+        rule: Rule::Auth,
+        signature: 0,
+        failures: 5,
+        ..ban("192.0.2.7", 30)
+    };
+    running.fake.asked().bans = vec![port, ban("192.0.2.7", 60)];
+    let banned = client.lists(Some(Kind::Banned)).unwrap().banned.unwrap();
+    assert_eq!((banned[0].port, banned[0].transport.as_deref()), (Some(5061), Some("udp")));
+    assert_eq!((banned[0].failures, banned[1].port), (5, None));
+    assert_eq!(client.unblock("192.0.2.7").unwrap().unbanned, 2);
+    let log = client.log(&LogQuery { kind: Some("unban"), limit: 9, ..LogQuery::default() });
+    let targets: Vec<String> =
+        log.unwrap().lines.into_iter().filter_map(|line| line.target).collect();
+    assert_eq!(targets, ["192.0.2.7:5061/udp", "192.0.2.7"]);
+}
+
+fn verified(last: u8) -> VerifiedEntry {
+    let now = Timestamp::now();
+    VerifiedEntry::for_tests([192, 0, 2, last].into(), now, now + SignedDuration::from_secs(300))
+}
+
+#[test]
+fn f20_verified_endpoints_are_listed() {
+    let running = Running::start();
+    running.fake.asked().verified = vec![verified(7), verified(8)];
+    let lists = running.client().lists(Some(Kind::Verified)).unwrap();
+    assert!(lists.banned.is_none());
+    let list = lists.verified.unwrap();
+    assert_eq!(list.len(), 2);
+    assert_eq!((list[0].port, list[0].transport.as_str()), (5061, "udp"));
+    assert_eq!((list[0].how.as_str(), list[0].status), ("register", Some(200)));
+}
+
+/// F34: every list, bucket, ban and verified state of an address.
+#[test]
+fn f34_why_says_all_that_holds_for_an_address() {
+    let running = Running::start();
+    let client = running.client();
+    let address = "192.0.2.7".parse().unwrap();
+    let stranger = client.why(address).unwrap();
+    assert_eq!((stranger.standing.as_str(), stranger.undo.len()), ("stranger", 0));
+
+    let level = Level { left: 3, burst: 9 };
+    running.fake.asked().standing = Standing {
+        verified: vec![(verified(7), vec![(Class::Invite, level)])],
+        site: Some(SiteEntry { accounts: 3, times: 4, until: Timestamp::now() }),
+        failures: Vec::new(),
+        levels: Default::default(),
+    };
+    let site = client.why(address).unwrap();
+    assert_eq!((site.standing.as_str(), site.undo.len()), ("verified", 0));
+    assert_eq!(site.verified[0].endpoint.port, 5061);
+    assert_eq!(
+        (site.verified[0].levels[0].name.as_str(), site.verified[0].levels[0].left),
+        ("invite", 3)
+    );
+    assert_eq!(site.site.map(|site| site.times), Some(4));
+
+    running.fake.asked().bans = vec![ban("192.0.2.7", 60), ban("192.0.2.8", 60)];
+    running.tell(Rule::Options, 7, 0);
+    let banned = client.why(address).unwrap();
+    assert_eq!((banned.standing.as_str(), banned.banned.len()), ("banned", 1));
+    assert_eq!(banned.undo, ["`sipguard unblock 192.0.2.7`"]);
+    // The packet came from another network.
+    assert!(banned.events.is_empty());
+
+    client.block(&entry("192.0.2.0/24")).unwrap();
+    let blocked = client.why(address).unwrap();
+    assert_eq!((blocked.standing.as_str(), blocked.blocked.len()), ("blocked", 1));
+    assert_eq!(blocked.undo, ["`sipguard unblock 192.0.2.0/24`", "`sipguard unblock 192.0.2.7`"]);
+    assert_eq!(blocked.history.len(), 1);
+
+    let file = client.why("198.51.100.7".parse().unwrap()).unwrap();
+    assert_eq!(file.undo, ["remove 198.51.100.0/24 from blacklist.toml, `sipguard reload`"]);
+    assert_eq!(file.events.len(), 1);
+    client.allow(&entry("198.51.100.7")).unwrap();
+    let trusted = client.why("198.51.100.7".parse().unwrap()).unwrap();
+    assert_eq!((trusted.standing.as_str(), trusted.trusted.len()), ("trusted", 1));
+    assert_eq!(trusted.undo[0], "`sipguard allow --remove 198.51.100.7`");
+    // Trust in one port is not trust in the address.
+    let port = client.why("203.0.113.20".parse().unwrap()).unwrap();
+    assert_eq!((port.standing.as_str(), port.trusted.len()), ("verified", 1));
+}
+
+/// F38: who did what, when, old and new.
+#[test]
+fn f38_the_log_says_who_did_what() {
+    let running = Running::start();
+    let client = running.client();
+    client.block(&Entry { reason: Some("noise".to_owned()), ..entry("192.0.2.7") }).unwrap();
+    client.unblock("192.0.2.7").unwrap();
+    client.allow(&entry("203.0.113.9")).unwrap();
+    client.disallow("203.0.113.9").unwrap();
+    client.set_posture(&wish("closed")).unwrap();
+    client.reload().unwrap();
+    fs::write(running.dir.path().join("blacklist.toml"), "[[").unwrap();
+    client.reload().unwrap_err();
+    // Nothing happens, and nothing is told of.
+    client.unblock("192.0.2.9").unwrap_err();
+    let log = client.log(&LogQuery { limit: 100, ..LogQuery::default() }).unwrap().lines;
+    let kinds: Vec<&str> = log.iter().map(|line| line.kind.as_str()).collect();
+    let all = ["block", "unblock", "allow", "disallow", "posture", "reload", "reload"];
+    assert_eq!(kinds, all);
+    let uid = format!("uid:{}", nix::unistd::Uid::effective());
+    assert!(log.iter().all(|line| line.by == uid), "{log:?}");
+    assert_eq!(log[0].target.as_deref(), Some("192.0.2.7"));
+    assert_eq!(log[0].old.as_deref(), Some("none"));
+    assert_eq!(log[0].new.as_deref(), Some("without end: noise"));
+    assert_eq!(log[1].old, log[0].new);
+    assert_eq!(log[4].old.as_deref(), Some("guarded (file)"));
+    assert_eq!(log[4].new.as_deref(), Some("closed (operator)"));
+    assert!(log[6].new.as_deref().unwrap().starts_with("failed: "));
+
+    let history = running.shared.blocking_daemon().history().clone();
+    let old = Timestamp::now() - SignedDuration::from_hours(48);
+    history.add(Line { at: old, ..Line::new(Happened::Start, "uid:0") });
+    let some = |query: LogQuery| {
+        let lines = client.log(&LogQuery { limit: 100, ..query }).unwrap().lines;
+        lines.into_iter().map(|line| line.kind).collect::<Vec<_>>()
+    };
+    let ip = parse_net("192.0.2.0/24").ok();
+    assert_eq!(some(LogQuery { ip, ..LogQuery::default() }), ["block", "unblock"]);
+    let since = "24h".parse().ok();
+    assert_eq!(some(LogQuery { since, ..LogQuery::default() }), all);
+    let kind = Some("start");
+    assert_eq!(some(LogQuery { kind, ..LogQuery::default() }), ["start"]);
 }
 
 #[test]

@@ -25,8 +25,20 @@ pub struct Status {
     /// Bans that hold.
     pub banned: usize,
     pub events: Events,
+    pub history: History,
     /// The last reload, successful or not.
     pub reload: Option<LastReload>,
+}
+
+/// Where history is written.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct History {
+    /// None where it is in memory only.
+    pub file: Option<PathBuf>,
+    /// Why it is.
+    pub problem: Option<String>,
+    /// Lines for which there was no room.
+    pub lost: u64,
 }
 
 /// How strict the filter is. Answer to `GET /v1/posture`.
@@ -105,6 +117,8 @@ pub struct Stats {
     pub interfaces: Vec<InterfaceMode>,
     pub rules: Vec<RuleCount>,
     pub methods: Vec<MethodCount>,
+    pub replies: Replies,
+    pub learned: Vec<LearnedCount>,
     pub events: Events,
 }
 
@@ -149,6 +163,44 @@ pub struct MethodCount {
     pub dropped: u64,
 }
 
+/// What has left the protected ports.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replies {
+    pub methods: Vec<ReplyCount>,
+    /// What is neither a reply nor a request, such as keepalives.
+    pub other: u64,
+}
+
+/// Replies to the requests of one method by the class of their status, and the
+/// server's own requests.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplyCount {
+    pub method: String,
+    #[serde(rename = "1xx")]
+    pub provisional: u64,
+    #[serde(rename = "2xx")]
+    pub success: u64,
+    #[serde(rename = "3xx")]
+    pub redirection: u64,
+    #[serde(rename = "4xx")]
+    pub refused: u64,
+    #[serde(rename = "5xx")]
+    pub server_failure: u64,
+    #[serde(rename = "6xx")]
+    pub global_failure: u64,
+    /// Replies whose status was not read.
+    pub unread: u64,
+    /// Requests that the server has sent.
+    pub requests: u64,
+}
+
+/// How often the server's replies have taught something.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LearnedCount {
+    pub name: String,
+    pub count: u64,
+}
+
 /// Answer to `GET /v1/signatures`: the enabled ones, who matched most first.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Signatures {
@@ -171,6 +223,7 @@ pub enum Kind {
     Blocked,
     Trusted,
     Banned,
+    Verified,
 }
 
 /// Answer to `GET /v1/lists`: the list asked for, or all.
@@ -182,17 +235,153 @@ pub struct Lists {
     pub trusted: Option<Vec<Listed>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub banned: Option<Vec<Banned>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verified: Option<Vec<Verified>>,
 }
 
-/// A source that sipguard has blocked by itself.
+/// An endpoint that the server itself has accepted or contacted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verified {
+    pub address: IpAddr,
+    pub port: u16,
+    /// `udp` or `tcp`.
+    pub transport: String,
+    /// `register`, `invite`: the server has accepted it; `contacted`: the server
+    /// has sent it a request.
+    pub how: String,
+    /// Whether the evidence cannot be forged.
+    pub proven: bool,
+    pub since: Timestamp,
+    /// When it ends, unless the server renews it.
+    pub until: Timestamp,
+    /// The last final reply to it, such as 200.
+    pub status: Option<u32>,
+    pub replied: Option<Timestamp>,
+}
+
+/// Answer to `GET /v1/why/{address}`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Why {
+    pub address: IpAddr,
+    /// What counts: `trusted`, `blocked`, `banned`, `verified`, `site` or
+    /// `stranger`.
+    pub standing: String,
+    /// Every entry that covers the address; so with blocks and bans.
+    pub trusted: Vec<Listed>,
+    pub blocked: Vec<Listed>,
+    pub banned: Vec<Banned>,
+    pub verified: Vec<VerifiedLevels>,
+    pub site: Option<Site>,
+    pub failures: Vec<Failures>,
+    pub levels: Levels,
+    /// The last ones.
+    pub events: Vec<Event>,
+    pub history: Vec<LogLine>,
+    /// How to take back what holds, by commands or in words.
+    pub undo: Vec<String>,
+}
+
+/// A verified endpoint with its buckets.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct VerifiedLevels {
+    #[serde(flatten)]
+    pub endpoint: Verified,
+    pub levels: Vec<Level>,
+}
+
+/// How full a bucket is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Level {
+    /// Its key in sipguard.toml.
+    pub name: String,
+    /// Packets that would pass now, one after the other.
+    pub left: u64,
+    /// Packets that fit.
+    pub burst: u64,
+}
+
+/// The buckets that a stranger at an address meets. Those without a limit are
+/// left out, and on a site all but those of the source.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Levels {
+    pub source: Vec<Level>,
+    pub subnet: Option<Level>,
+    pub strangers: Vec<Level>,
+}
+
+/// A source with verified endpoints.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Site {
+    /// Accounts that the server has accepted there, about.
+    pub accounts: u32,
+    /// How many times the limits of a stranger its strangers have.
+    pub times: u32,
+    /// The latest end of its endpoints.
+    pub until: Timestamp,
+}
+
+/// What the server has refused to somebody.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Failures {
+    /// None for the whole source.
+    pub port: Option<u16>,
+    pub transport: Option<String>,
+    /// Wrong passwords since `since`.
+    pub passwords: u32,
+    /// Challenges and unknown users since `since`.
+    pub harvest: u32,
+    pub since: Timestamp,
+    /// Wrong passwords since `hour_since`.
+    pub hour: u32,
+    pub hour_since: Timestamp,
+    /// The last of these replies, such as 401.
+    pub status: Option<u32>,
+    pub replied: Option<Timestamp>,
+}
+
+/// Answer to `GET /v1/log`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Log {
+    /// Oldest first.
+    pub lines: Vec<LogLine>,
+}
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLine {
+    pub time: Timestamp,
+    /// Such as `ban`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// `uid:` with a user's id, `rule:` with a rule, `signal`, `timer`, `safety`
+    /// or `sipguard`.
+    pub by: String,
+    pub target: Option<String>,
+    /// When it ends by itself.
+    pub until: Option<Timestamp>,
+    pub old: Option<String>,
+    pub new: Option<String>,
+    /// How many this line stands for.
+    pub times: u32,
+}
+
+/// Somebody whom sipguard has blocked by itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Banned {
     /// An address, or an IPv6 network.
     pub source: String,
+    /// Where a single port of it is banned, which one; none for all of it.
+    pub port: Option<u16>,
+    /// `udp` or `tcp`, likewise.
+    pub transport: Option<String>,
     /// The reason.
     pub rule: String,
     /// The signature that was the reason.
     pub signature: Option<String>,
+    /// How many wrong passwords, or challenges and unknown users.
+    pub failures: u32,
+    /// Whether the evidence cannot be forged.
+    pub proven: bool,
     /// When the ban was made or last renewed.
     pub since: Timestamp,
     pub until: Timestamp,
@@ -297,13 +486,14 @@ pub enum EventLine {
     },
 }
 
-/// A packet that was dropped, or would have been.
+/// A packet that was dropped, or would have been; or a ban, without a packet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
     pub time: Timestamp,
     pub interface: String,
     pub source: IpAddr,
-    /// None in later fragments; likewise the destination's.
+    /// None in later fragments, and where all of a source is banned; likewise
+    /// the destination's.
     pub source_port: Option<u16>,
     pub destination: IpAddr,
     pub destination_port: Option<u16>,
@@ -314,7 +504,7 @@ pub struct Event {
     pub rule: String,
     /// The signature that matched.
     pub signature: Option<String>,
-    /// `dropped`, `would drop` or `reset`.
+    /// `dropped`, `would drop` or `reset`; of bans `banned` or `would ban`.
     pub outcome: String,
     /// Bytes of the payload.
     pub length: u32,

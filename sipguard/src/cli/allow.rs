@@ -18,8 +18,7 @@ pub(super) struct Args {
     /// [2001:db8::1]:5060; the port is the source's
     #[arg(value_name = "ADDR|CIDR|ADDR:PORT", value_parser = target::target)]
     target: Target,
-    /// How long, such as 10m, 24h or 7d [default: until it is removed or
-    /// sipguard stops]
+    /// How long, such as 10m, 24h or 7d [default: until it is removed]
     #[arg(long, value_name = "DURATION")]
     ttl: Option<Ttl>,
     /// Why; shown by `sipguard list`

@@ -13,15 +13,15 @@ use crate::{
 ///
 /// A second block of the same target replaces the first. Trusted targets, this
 /// host's own addresses and its gateways are refused. The entry survives
-/// reloads; to keep it for ever, put it into blacklist.toml.
+/// reloads and restarts; what shall be known to all belongs into blacklist.toml.
 /// `sipguard unblock` takes it back.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Such as 192.0.2.7, 198.51.100.0/24 or 2001:db8::/48
     #[arg(value_name = "ADDR|CIDR", value_parser = target::net)]
     net: IpNet,
-    /// How long, such as 90s, 10m, 1h30m or 7d [default: until it is removed
-    /// or sipguard stops]
+    /// How long, such as 90s, 10m, 1h30m or 7d [default: until it is
+    /// removed]
     #[arg(long, value_name = "DURATION")]
     ttl: Option<Ttl>,
     /// Why; shown by `sipguard list`

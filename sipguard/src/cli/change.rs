@@ -12,7 +12,7 @@ pub(super) fn added(added: &Added, done: &str) -> Result<(), Failure> {
     let Added { target, updated, until, notes, undo } = added;
     let again = if *updated { " (updated)" } else { "" };
     let until = match until {
-        None => "until it is removed or sipguard stops".to_owned(),
+        None => "until it is removed".to_owned(),
         some => format!("until {}", table::time(*some)),
     };
     print(&format!("{done} {target} {until}{again}"))?;

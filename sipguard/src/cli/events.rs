@@ -20,7 +20,7 @@ use crate::{
 /// Characters of a signature's name that are shown.
 const MAX_NAME: usize = 60;
 
-/// Show packets that were dropped, or would have been, one by one
+/// Show packets that were dropped, or would have been, and bans, one by one
 ///
 /// First the last ones, then those to come. In a flood the kernel tells of a
 /// few only; `sipguard stats` counts all.
@@ -75,7 +75,7 @@ pub(super) fn run(args: &Args, client: &Client) -> Result<(), Failure> {
 }
 
 /// One line: columns, for the lines before are gone already.
-fn view(event: &Event) -> String {
+pub(super) fn view(event: &Event) -> String {
     let place = |ip, port: Option<u16>| match port {
         Some(port) => std::net::SocketAddr::new(ip, port).to_string(),
         None => ip.to_string(),
@@ -85,7 +85,11 @@ fn view(event: &Event) -> String {
     let method = event.method.clone().unwrap_or_else(table::none);
     let source = place(event.source, event.source_port);
     let destination = place(event.destination, event.destination_port);
-    let transport = event.transport.as_deref().unwrap_or("fragment");
+    let whole = match outcome.as_str() {
+        "banned" | "would ban" => "source",
+        _ => "fragment",
+    };
+    let transport = event.transport.as_deref().unwrap_or(whole);
     let signature = event.signature.as_deref().unwrap_or_default();
     let line = format!(
         "{time}  {rule:<17}  {outcome:<10}  {method:<9}  {source:<21}  {destination} {transport} \
@@ -137,5 +141,7 @@ mod tests {
             view(&fragment)
                 .ends_with("-          198.51.100.7           203.0.113.1 fragment eth0")
         );
+        let ban = Event { outcome: "banned".to_owned(), ..fragment };
+        assert!(view(&ban).ends_with("203.0.113.1 source eth0"), "{}", view(&ban));
     }
 }

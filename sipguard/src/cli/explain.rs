@@ -107,7 +107,7 @@ fn unasked(error: &ClientError) -> String {
 /// Asks a running filter for what was done at run time; a posture that an
 /// operator has chosen becomes the plan's.
 fn ask(client: &Client, plan: &mut Plan) -> Result<Running, ClientError> {
-    let Lists { blocked, trusted, banned } = client.lists(None)?;
+    let Lists { blocked, trusted, banned, .. } = client.lists(None)?;
     let wire::Posture { posture, origin, .. } = client.posture()?;
     let chosen = Posture::ALL.into_iter().find(|one| one.name() == posture);
     let chosen = chosen.filter(|_| origin == Origin::Operator);
@@ -115,7 +115,11 @@ fn ask(client: &Client, plan: &mut Plan) -> Result<Running, ClientError> {
         plan.posture = posture;
         plan.write_settings();
     }
+    // A ban of a single port is not one of its source.
     let ban = |ban: wire::Banned| {
+        if ban.port.is_some() {
+            return None;
+        }
         let net = parse_net(&ban.source).ok()?;
         Some(Banned { net, rule: ban.rule, signature: ban.signature, until: ban.until })
     };

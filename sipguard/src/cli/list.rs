@@ -1,6 +1,9 @@
 //! `sipguard list`
 
+use std::net::{IpAddr, SocketAddr};
+
 use clap::ValueEnum;
+use jiff::Timestamp;
 
 use super::{
     exit::Failure,
@@ -9,10 +12,10 @@ use super::{
 };
 use crate::api::{
     client::Client,
-    wire::{Banned, Kind, Listed, Lists, Origin},
+    wire::{Banned, Kind, Listed, Lists, Origin, Verified},
 };
 
-/// List blocked and trusted targets, and banned sources
+/// List blocked and trusted targets, and who is banned or verified
 ///
 /// What stands in a file and was also entered by the operator has two lines.
 #[derive(Debug, clap::Args)]
@@ -29,6 +32,7 @@ enum Which {
     Blocked,
     Trusted,
     Banned,
+    Verified,
 }
 
 pub(super) fn run(args: &Args, client: &Client) -> Result<(), Failure> {
@@ -36,6 +40,7 @@ pub(super) fn run(args: &Args, client: &Client) -> Result<(), Failure> {
         Which::Blocked => Kind::Blocked,
         Which::Trusted => Kind::Trusted,
         Which::Banned => Kind::Banned,
+        Which::Verified => Kind::Verified,
     });
     let lists = client.lists(kind)?;
     match args.json {
@@ -44,7 +49,7 @@ pub(super) fn run(args: &Args, client: &Client) -> Result<(), Failure> {
     }
 }
 
-fn view(Lists { blocked, trusted, banned }: Lists) -> String {
+fn view(Lists { blocked, trusted, banned, verified }: Lists) -> String {
     let blocked = blocked.map(|list| {
         let header = ["BLOCKED", "BY", "UNTIL", "ADDED", "REASON"];
         table(&header, list.iter().map(entry).collect(), 0)
@@ -53,16 +58,77 @@ fn view(Lists { blocked, trusted, banned }: Lists) -> String {
         let header = ["TRUSTED", "BY", "UNTIL", "ADDED", "NAME OR REASON", "CLASS"];
         table(&header, list.iter().map(peer).collect(), 0)
     });
-    let banned = banned.map(|list| {
-        let header = ["BANNED", "RULE", "UNTIL", "SINCE", "SIGNATURE"];
-        table(&header, list.into_iter().map(ban).collect(), 0)
-    });
-    [blocked, trusted, banned].into_iter().flatten().collect::<Vec<_>>().join("\n\n")
+    let banned = banned.map(|list| table(&BANNED, list.iter().map(ban).collect(), 0));
+    let verified = verified.map(|list| table(&VERIFIED, list.iter().map(endpoint).collect(), 0));
+    [blocked, trusted, banned, verified].into_iter().flatten().collect::<Vec<_>>().join("\n\n")
 }
 
-fn ban(Banned { source, rule, signature, since, until }: Banned) -> Vec<String> {
-    let signature = signature.unwrap_or_else(table::none);
-    vec![source, rule, table::time(Some(until)), table::time(Some(since)), signature]
+/// The columns of bans.
+pub(super) const BANNED: [&str; 5] = ["BANNED", "RULE", "UNTIL", "SINCE", "REASON"];
+
+/// The columns of verified endpoints.
+pub(super) const VERIFIED: [&str; 5] = ["VERIFIED", "HOW", "UNTIL", "SINCE", "LAST REPLY"];
+
+/// A row of bans.
+pub(super) fn ban(ban: &Banned) -> Vec<String> {
+    vec![
+        who(ban),
+        ban.rule.clone(),
+        table::time(Some(ban.until)),
+        table::time(Some(ban.since)),
+        reason(ban),
+    ]
+}
+
+/// Whom a ban hits: a source, or a port with its transport.
+fn who(ban: &Banned) -> String {
+    let Banned { source, port, transport, .. } = ban;
+    match (port, transport, source.parse()) {
+        (Some(port), Some(transport), Ok(address)) => place(address, *port, transport),
+        _ => source.clone(),
+    }
+}
+
+/// An endpoint, such as `198.51.100.7:5061/udp`.
+pub(super) fn place(address: IpAddr, port: u16, transport: &str) -> String {
+    format!("{}/{transport}", SocketAddr::new(address, port))
+}
+
+/// Why somebody is banned.
+fn reason(ban: &Banned) -> String {
+    let what = match (&ban.signature, ban.failures) {
+        (Some(name), _) => name.clone(),
+        (None, 0) => return table::none(),
+        (None, failures) => failures.to_string(),
+    };
+    let what = match ban.rule.as_str() {
+        "auth" => format!("{what} wrong passwords"),
+        "harvest" => format!("{what} challenges and unknown users"),
+        _ => what,
+    };
+    if ban.proven { what } else { format!("{what}, which may be forged") }
+}
+
+/// A row of verified endpoints.
+pub(super) fn endpoint(one: &Verified) -> Vec<String> {
+    vec![
+        place(one.address, one.port, &one.transport),
+        how(one),
+        table::time(Some(one.until)),
+        table::time(Some(one.since)),
+        reply(one.status, one.replied),
+    ]
+}
+
+/// How an endpoint was verified.
+fn how(one: &Verified) -> String {
+    let Verified { how, proven, .. } = one;
+    if *proven { how.clone() } else { format!("{how}, which may be forged") }
+}
+
+/// The last reply to somebody.
+pub(super) fn reply(status: Option<u32>, replied: Option<Timestamp>) -> String {
+    status.map_or_else(table::none, |status| format!("{status} at {}", table::time(replied)))
 }
 
 fn peer(listed: &Listed) -> Vec<String> {
@@ -71,16 +137,20 @@ fn peer(listed: &Listed) -> Vec<String> {
     cells
 }
 
-fn entry(listed: &Listed) -> Vec<String> {
-    let by = match (listed.origin, listed.uid) {
+/// Who made an entry.
+pub(super) fn by(listed: &Listed) -> String {
+    match (listed.origin, listed.uid) {
         (Origin::File, _) => "file".to_owned(),
         (Origin::Operator, None) => "operator".to_owned(),
         (Origin::Operator, Some(uid)) => format!("operator (uid {uid})"),
-    };
+    }
+}
+
+fn entry(listed: &Listed) -> Vec<String> {
     let why = listed.name.as_ref().or(listed.reason.as_ref());
     vec![
         listed.target.clone(),
-        by,
+        by(listed),
         table::time(listed.until),
         table::time(listed.added),
         why.cloned().unwrap_or_else(table::none),

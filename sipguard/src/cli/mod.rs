@@ -8,6 +8,7 @@ mod events;
 mod exit;
 mod explain;
 mod list;
+mod log;
 mod out;
 mod posture;
 mod program_info;
@@ -19,6 +20,7 @@ mod status;
 mod table;
 mod target;
 mod unblock;
+mod why;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -62,6 +64,8 @@ enum Verb {
     Unblock(unblock::Args),
     Allow(allow::Args),
     List(list::Args),
+    Why(why::Args),
+    Log(log::Args),
     Events(events::Args),
     Posture(posture::Args),
     Status(status::Args),
@@ -107,6 +111,8 @@ fn dispatch(Args { socket, verb }: Args) -> Result<(), Failure> {
         Verb::Unblock(args) => unblock::run(args, &client(socket)),
         Verb::Allow(args) => allow::run(args, &client(socket)),
         Verb::List(args) => list::run(&args, &client(socket)),
+        Verb::Why(args) => why::run(&args, &client(socket)),
+        Verb::Log(args) => log::run(&args, &client(socket)),
         Verb::Events(args) => events::run(&args, &client(socket)),
         Verb::Posture(args) => posture::run(&args, &client(socket)),
         Verb::Status(args) => status::run(&args, &client(socket)),

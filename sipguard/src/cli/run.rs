@@ -35,6 +35,10 @@ pub(super) struct Args {
     /// or the first that works [default: as sipguard.toml says]
     #[arg(long)]
     mode: Option<Mode>,
+    /// The state directory: what survives a restart [default: as sipguard.toml
+    /// says]
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
     /// What to log to stderr: error, warn, info, debug, trace, or per part of
     /// the program, such as info,sipguard::audit=off; sipguard_ebpf=debug has
     /// the kernel program log, too
@@ -60,12 +64,13 @@ impl From<Mode> for policy::Mode {
 }
 
 pub(super) fn run(args: Args, socket: Option<PathBuf>) -> Result<(), Failure> {
-    let Args { interfaces, config, mode, log } = args;
+    let Args { interfaces, config, mode, state, log } = args;
     let options = Options {
         config: config_dir(config.as_deref())?,
         interfaces,
         mode: mode.map(policy::Mode::from),
         socket,
+        state,
         kernel_log: match log.would_enable(LOG_TARGET, &Level::DEBUG) {
             true => LogLevel::Debug,
             false => LogLevel::Off,

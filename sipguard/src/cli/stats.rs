@@ -6,6 +6,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use sipguard_common::abi::Learned;
+
 use super::{
     exit::Failure,
     out::{print, print_json, print_json_line},
@@ -13,14 +15,14 @@ use super::{
 };
 use crate::api::{
     client::Client,
-    wire::{RuleCount, SignatureCount, Signatures, Stats},
+    wire::{LearnedCount, ReplyCount, RuleCount, SignatureCount, Signatures, Stats},
 };
 use crate::sanitise::sanitise;
 
 /// Clears the screen and goes home.
 const CLEAR: &str = "\x1b[H\x1b[2J";
 
-/// Show packets and bytes per rule since the start
+/// Show packets and bytes per rule since the start, and what the server said
 ///
 /// Every packet is counted under exactly one rule. What a rule in mode observe
 /// would have dropped is counted there, too, in a column of its own.
@@ -108,12 +110,56 @@ fn view(stats: &Stats, before: Option<(Duration, &Stats)>) -> String {
     let interfaces: Vec<String> =
         stats.interfaces.iter().map(|one| format!("{} ({})", one.name, one.mode)).collect();
     let numbers = header.len() - 3;
-    format!(
+    let mut view = format!(
         "{} since {}\n{}",
         sanitise(&interfaces.join(", "), 400),
         table::time(Some(stats.since)),
         table(&header, rows, numbers)
-    )
+    );
+    for part in [replies(stats), learned(stats)].into_iter().flatten() {
+        view += "\n\n";
+        view += &part;
+    }
+    view
+}
+
+/// What has left, where anything has.
+fn replies(stats: &Stats) -> Option<String> {
+    let numbers = |one: &ReplyCount| {
+        let ReplyCount { provisional, success, redirection, refused, .. } = *one;
+        let ReplyCount { server_failure, global_failure, unread, requests, .. } = *one;
+        [
+            provisional,
+            success,
+            redirection,
+            refused,
+            server_failure,
+            global_failure,
+            unread,
+            requests,
+        ]
+    };
+    let row = |one: &ReplyCount| {
+        let mut row = vec![one.method.clone()];
+        row.extend(numbers(one).map(|number| number.to_string()));
+        row
+    };
+    let said = stats.replies.methods.iter().filter(|one| numbers(one) != [0; 8]);
+    let rows: Vec<Vec<String>> = said.map(row).collect();
+    let header = ["REPLIES TO", "1XX", "2XX", "3XX", "4XX", "5XX", "6XX", "UNREAD", "OWN REQUESTS"];
+    (!rows.is_empty()).then(|| table(&header, rows, 8))
+}
+
+/// What was learned from that, likewise.
+fn learned(stats: &Stats) -> Option<String> {
+    let explained = |one: &LearnedCount| {
+        let known = Learned::ALL.iter().find(|learned| learned.name() == one.name);
+        known.map_or_else(table::none, |learned| learned.help().to_owned())
+    };
+    let row = |one: &LearnedCount| vec![one.name.clone(), explained(one), one.count.to_string()];
+    let rows: Vec<Vec<String>> =
+        stats.learned.iter().filter(|one| one.count > 0).map(row).collect();
+    (!rows.is_empty()).then(|| table(&["LEARNED", "WHAT", "TIMES"], rows, 1))
 }
 
 fn row(rule: &RuleCount, all: u64) -> Vec<String> {
@@ -175,7 +221,7 @@ fn rates(stats: &Stats, before: &Stats, elapsed: Duration) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::wire::InterfaceMode;
+    use crate::api::wire::{InterfaceMode, Replies};
 
     fn stats(options: u64, stranger: u64) -> Stats {
         let rule = |rule: &str, verdict: &str, packets: u64| RuleCount {
@@ -193,6 +239,8 @@ mod tests {
             interfaces: vec![InterfaceMode { name: "eth0".into(), mode: "native".into() }],
             rules: vec![rule("options", "drop", options), rule("stranger", "pass", stranger)],
             methods: Vec::new(),
+            replies: Replies::default(),
+            learned: Vec::new(),
             events: crate::api::wire::Events::default(),
         }
     }
@@ -208,6 +256,32 @@ mod tests {
         assert_eq!(words[2], ["options", "drop", "observe", "3", "30", "75.0", "%", "6"]);
         assert_eq!(words[3], ["stranger", "pass", "-", "1", "10", "25.0", "%", "-"]);
         assert_eq!(words[4], ["total", "4", "40", "100.0", "%"]);
+    }
+
+    #[test]
+    fn f25_what_the_server_said_is_shown_where_it_said_anything() {
+        let mut stats = stats(3, 1);
+        assert!(!view(&stats, None).contains("REPLIES"));
+        let register = ReplyCount {
+            method: "REGISTER".to_owned(),
+            success: 2,
+            refused: 30,
+            ..ReplyCount::default()
+        };
+        let invite = ReplyCount { method: "INVITE".to_owned(), ..ReplyCount::default() };
+        stats.replies.methods = vec![invite, register];
+        let count = |name: &str, count| LearnedCount { name: name.to_owned(), count };
+        stats.learned = vec![count("failure", 7), count("hidden", 0)];
+        let shown = view(&stats, None);
+        let words: Vec<Vec<&str>> =
+            shown.lines().map(|line| line.split_whitespace().collect()).collect();
+        assert!(
+            words.contains(&vec!["REGISTER", "0", "2", "0", "30", "0", "0", "0", "0"]),
+            "{shown}"
+        );
+        assert!(!shown.contains("INVITE") && !shown.contains("hidden"), "{shown}");
+        let last = words.last().unwrap();
+        assert_eq!((last[0], last[last.len() - 1]), ("failure", "7"));
     }
 
     #[test]

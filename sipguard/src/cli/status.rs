@@ -8,7 +8,7 @@ use super::{
 };
 use crate::api::{
     client::Client,
-    wire::{Events, Interface, LastReload, Status, Tally},
+    wire::{Events, History, Interface, LastReload, Status, Tally},
 };
 
 /// Show what is protected, how, and since when
@@ -40,6 +40,7 @@ fn view(status: &Status) -> String {
     rows.push(row("blocked", tally(&status.blocked)));
     rows.push(row("banned", status.banned.to_string()));
     rows.push(row("events", events(status.events)));
+    rows.push(row("history", history(&status.history)));
     rows.push(row("last reload", status.reload.as_ref().map_or_else(table::none, reload)));
     table(&["WHAT", "STATE"], rows, 0)
 }
@@ -61,6 +62,18 @@ fn tally(Tally { file, operator }: &Tally) -> String {
 
 fn events(Events { suppressed, lost }: Events) -> String {
     format!("{suppressed} held back by their limits, {lost} lost")
+}
+
+fn history(History { file, problem, lost }: &History) -> String {
+    let place = match (file, problem) {
+        (Some(file), _) => file.display().to_string(),
+        (None, Some(problem)) => format!("in memory only: {problem}"),
+        (None, None) => "in memory only".to_owned(),
+    };
+    match lost {
+        0 => place,
+        lost => format!("{place}, {lost} lines lost"),
+    }
 }
 
 fn reload(LastReload { at, ok, message }: &LastReload) -> String {

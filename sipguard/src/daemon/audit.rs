@@ -19,6 +19,8 @@ pub enum By {
     Signal,
     /// The daemon itself, because a time has come.
     Timer,
+    /// The daemon itself, because it must not be so.
+    Safety,
 }
 
 impl fmt::Display for By {
@@ -27,22 +29,18 @@ impl fmt::Display for By {
             Self::Uid(uid) => write!(f, "uid:{uid}"),
             Self::Signal => f.write_str("signal"),
             Self::Timer => f.write_str("timer"),
+            Self::Safety => f.write_str("safety"),
         }
     }
 }
 
-/// One line per action on a list.
-pub(super) fn audit(by: By, action: &str, target: &str, old: Option<&Entry>, new: Option<&Entry>) {
-    let now = Instant::now();
-    audit_words(by, action, target, &described(old, now), &described(new, now));
-}
-
-/// The same in words that are safe for a log.
-pub(super) fn audit_words(by: By, action: &str, target: &str, old: &str, new: &str) {
+/// One line per action, in words that are safe for a log.
+pub(super) fn audit(by: By, action: &str, target: &str, old: &str, new: &str) {
     info!(target: "sipguard::audit", %by, action, target, old, new);
 }
 
-fn described(entry: Option<&Entry>, now: Instant) -> String {
+/// An entry in such words.
+pub(super) fn described(entry: Option<&Entry>, now: Instant) -> String {
     let Some(entry) = entry else { return "none".to_owned() };
     let until =
         entry.until(now).map_or_else(|| "without end".to_owned(), |until| format!("until {until}"));

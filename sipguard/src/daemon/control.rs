@@ -5,7 +5,10 @@
 //! are kept apart: a reload replaces the first and leaves the second.
 
 mod bans;
+mod made;
 mod posture;
+mod record;
+mod standing;
 
 use std::{collections::BTreeMap, fmt, process, time::Instant};
 
@@ -14,23 +17,25 @@ use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 use sipguard_common::{abi::Event, rule::Rule};
 use tracing::{info, warn};
 
-use self::{bans::Lifted, posture::Postures};
+use self::{bans::Lifted, made::Floods, posture::Postures};
 use super::{
     Error,
-    audit::{By, MAX_NOTE, audit, log_note},
+    audit::{By, MAX_NOTE, log_note},
     entries::{Entries, Entry},
     events::{Drops, Told},
     filter::Filter,
     nets::{covers, overlap, shown},
     place::Place,
+    restore::{Entered, restore},
     safety,
     stats::{drops, signatures, stats},
 };
 use crate::{
     api::wire::{
-        Added, Events, Holder, Interface, Kind, LastReload, Listed, Lists, Origin, Reloaded,
+        self, Added, Events, Holder, Interface, Kind, LastReload, Listed, Lists, Origin, Reloaded,
         Removed, Signatures, Stats, Status, Tally,
     },
+    history::{History, Kind as Happened, List, Report, State},
     kernel::Attached,
     policy::{BLACKLIST, Plan, Setting, TRUSTED, Target},
     sanitise::sanitise,
@@ -55,6 +60,8 @@ pub struct Daemon {
     allows: Entries<Target>,
     /// The last reload, successful or not.
     reload: Option<LastReload>,
+    history: History,
+    floods: Floods,
 }
 
 impl fmt::Debug for Daemon {
@@ -87,7 +94,28 @@ impl Daemon {
             blocks: Entries::default(),
             allows: Entries::default(),
             reload: None,
+            history: History::in_memory(),
+            floods: Floods::default(),
         }
+    }
+
+    /// Takes over entries that an earlier run has left, and that the filter
+    /// holds already.
+    #[must_use]
+    pub fn with_entries(mut self, Entered { blocks, allows }: Entered) -> Self {
+        (self.blocks, self.allows) = (blocks, allows);
+        self
+    }
+
+    /// Brings back what an earlier run has left.
+    pub fn restore(&mut self, state: &State) {
+        let mut entered = Entered {
+            blocks: std::mem::take(&mut self.blocks),
+            allows: std::mem::take(&mut self.allows),
+        };
+        let from = (&self.place, &self.plan);
+        restore(state, &mut *self.filter, from, &mut entered, &self.history);
+        Entered { blocks: self.blocks, allows: self.allows } = entered;
     }
 
     /// Where the policy comes from.
@@ -120,8 +148,14 @@ impl Daemon {
             blocked: Tally { file: self.plan.blocked.len(), operator: self.blocks.len() },
             banned: self.filter.bans().map_err(Error::Filter)?.len(),
             events: self.losses()?,
+            history: self.written(),
             reload: self.reload.clone(),
         })
+    }
+
+    fn written(&self) -> wire::History {
+        let Report { file, problem, lost } = self.history.report();
+        wire::History { file, problem, lost }
     }
 
     /// Counters since the start.
@@ -130,7 +164,9 @@ impl Daemon {
     /// The kernel refused to tell.
     pub fn stats(&self) -> Result<Stats, Error> {
         let counters = self.filter.counters().map_err(Error::Filter)?;
-        Ok(stats(self.since, &self.attached, &counters, &self.plan.modes, self.losses()?))
+        let replies = self.filter.replies().map_err(Error::Filter)?;
+        let counted = (counters.as_slice(), replies.as_slice());
+        Ok(stats(self.since, &self.attached, counted, &self.plan.modes, self.losses()?))
     }
 
     /// Packets by signature.
@@ -152,10 +188,13 @@ impl Daemon {
     /// rule is unknown.
     #[must_use]
     pub fn told(&self, event: Event) -> Option<Told> {
-        let interface = self.attached.iter().find(|one| one.ifindex == event.ifindex);
-        let interface = interface.map_or("other", |one| &one.name).to_owned();
         let signature = self.filter.signature_name(event.signature).map(str::to_owned);
-        Told::new(event, interface, signature)
+        Told::new(event, self.interface(event.ifindex), signature)
+    }
+
+    fn interface(&self, ifindex: u32) -> String {
+        let interface = self.attached.iter().find(|one| one.ifindex == ifindex);
+        interface.map_or("other", |one| &one.name).to_owned()
     }
 
     /// What each rule that can drop has dropped so far.
@@ -178,14 +217,16 @@ impl Daemon {
     pub fn lists(&self, kind: Option<Kind>) -> Result<Lists, Error> {
         let wanted = |one: Kind| kind.is_none_or(|kind| kind == one);
         Ok(Lists {
-            blocked: wanted(Kind::Blocked).then(|| self.blocked()),
-            trusted: wanted(Kind::Trusted).then(|| self.trusted()),
+            blocked: wanted(Kind::Blocked).then(|| self.blocked_if(|_| true)),
+            trusted: wanted(Kind::Trusted).then(|| self.trusted_if(|_| true)),
             banned: wanted(Kind::Banned).then(|| self.banned()).transpose()?,
+            verified: wanted(Kind::Verified).then(|| self.verified()).transpose()?,
         })
     }
 
-    fn blocked(&self) -> Vec<Listed> {
-        let file = self.plan.blocked.iter().map(|(net, block)| Listed {
+    fn blocked_if(&self, chosen: impl Fn(IpNet) -> bool) -> Vec<Listed> {
+        let file = self.plan.blocked.iter().filter(|(net, _)| chosen(**net));
+        let file = file.map(|(net, block)| Listed {
             target: shown(*net),
             origin: Origin::File,
             name: None,
@@ -196,12 +237,14 @@ impl Daemon {
             uid: None,
         });
         let now = Instant::now();
-        let operator = self.blocks.iter().map(|(net, entry)| listed(shown(*net), entry, now));
+        let operator = self.blocks.iter().filter(|(net, _)| chosen(**net));
+        let operator = operator.map(|(net, entry)| listed(shown(*net), entry, now));
         file.chain(operator).collect()
     }
 
-    fn trusted(&self) -> Vec<Listed> {
-        let file = self.plan.trusted.iter().map(|(target, peer)| Listed {
+    fn trusted_if(&self, chosen: impl Fn(&Target) -> bool) -> Vec<Listed> {
+        let file = self.plan.trusted.iter().filter(|(target, _)| chosen(target));
+        let file = file.map(|(target, peer)| Listed {
             target: target.to_string(),
             origin: Origin::File,
             name: Some(peer.name.clone()),
@@ -212,8 +255,8 @@ impl Daemon {
             uid: None,
         });
         let now = Instant::now();
-        let operator =
-            self.allows.iter().map(|(target, entry)| listed(target.to_string(), entry, now));
+        let operator = self.allows.iter().filter(|(target, _)| chosen(target));
+        let operator = operator.map(|(target, entry)| listed(target.to_string(), entry, now));
         file.chain(operator).collect()
     }
 
@@ -237,7 +280,8 @@ impl Daemon {
         let (entry, until) = new_entry(ttl, reason, uid);
         let old = self.blocks.set(net, entry.clone());
         let target = shown(net);
-        audit(By::Uid(uid), "block", &target, old.as_ref(), Some(&entry));
+        let blocked = Target { net, port: None };
+        self.record_entry(By::Uid(uid), List::Blocked, blocked, old.as_ref(), Some(&entry));
         let mut notes = Vec::new();
         if self.plan.blocked.contains_key(&net) {
             notes.push(format!("{target} is in blacklist.toml, too"));
@@ -266,7 +310,8 @@ impl Daemon {
         };
         self.filter.unblock(net).map_err(Error::Filter)?;
         self.blocks.remove(&net);
-        audit(By::Uid(uid), "unblock", &target, Some(&old), None);
+        let blocked = Target { net, port: None };
+        self.record_entry(By::Uid(uid), List::Blocked, blocked, Some(&old), None);
         let undo = again("block", &target, &old);
         Ok(Removed { target, listed: true, unbanned, still: self.blocks_over(net), undo })
     }
@@ -315,7 +360,7 @@ impl Daemon {
 
         let (entry, until) = new_entry(ttl, reason, uid);
         let old = self.allows.set(target, entry.clone());
-        audit(By::Uid(uid), "allow", &target.to_string(), old.as_ref(), Some(&entry));
+        self.record_entry(By::Uid(uid), List::Trusted, target, old.as_ref(), Some(&entry));
         let mut notes = self.outdone_blocks(target);
         if self.plan.trusted.contains_key(&target) {
             notes.push(format!("{target} is in trusted.toml, too"));
@@ -346,7 +391,7 @@ impl Daemon {
         };
         self.filter.disallow(&target).map_err(Error::Filter)?;
         self.allows.remove(&target);
-        audit(By::Uid(uid), "disallow", &target.to_string(), Some(&old), None);
+        self.record_entry(By::Uid(uid), List::Trusted, target, Some(&old), None);
         let undo = again("allow", &target.to_string(), &old);
         let (target, still) = (target.to_string(), self.trust_over(target));
         Ok(Removed { target, listed: true, unbanned: 0, still, undo })
@@ -415,6 +460,7 @@ impl Daemon {
         notes.extend(self.outdone_operator_blocks());
         let summary = changes.to_string();
         info!(target: "sipguard::audit", %by, action = "reload", changed = sanitise(&summary, MAX_NOTE));
+        self.record(by, Happened::Reload, None, summary.clone());
         notes.iter().for_each(|note| log_note(note));
         self.reload =
             Some(LastReload { at: now_to_the_second(), ok: true, message: summary.clone() });
@@ -441,6 +487,7 @@ impl Daemon {
     /// Remembers and logs a reload that left everything as it was.
     pub fn reload_failed(&mut self, error: &Error, by: By) {
         warn!(target: "sipguard::audit", %by, action = "reload", failed = sanitise(&error.to_string(), MAX_NOTE));
+        self.record(by, Happened::Reload, None, format!("failed: {error}"));
         self.reload =
             Some(LastReload { at: now_to_the_second(), ok: false, message: error.to_string() });
     }
@@ -452,7 +499,8 @@ impl Daemon {
         let now = Instant::now();
         for net in self.blocks.expired(now) {
             let old = self.blocks.remove(&net);
-            audit(By::Timer, "unblock", &shown(net), old.as_ref(), None);
+            let blocked = Target { net, port: None };
+            self.record_entry(By::Timer, List::Blocked, blocked, old.as_ref(), None);
             // Not tried again: what stays in the map no longer holds.
             if let Err(error) = self.filter.unblock(net) {
                 warn!("cannot remove the ended block of {}: {error}", shown(net));
@@ -460,7 +508,7 @@ impl Daemon {
         }
         for target in self.allows.expired(now) {
             let old = self.allows.remove(&target);
-            audit(By::Timer, "disallow", &target.to_string(), old.as_ref(), None);
+            self.record_entry(By::Timer, List::Trusted, target, old.as_ref(), None);
             if let Err(error) = self.filter.disallow(&target) {
                 warn!("cannot remove the ended trust in {target}: {error}");
             }
@@ -468,6 +516,7 @@ impl Daemon {
         if self.next_end.is_some_and(|end| end <= Timestamp::now()) {
             self.expire_file_blocks();
         }
+        self.sum_up_bans(now);
     }
 
     fn expire_file_blocks(&mut self) {
@@ -477,7 +526,7 @@ impl Daemon {
             warn!("cannot remove ended blocks of blacklist.toml: {error}");
         }
         for net in ended {
-            info!(target: "sipguard::audit", by = %By::Timer, action = "unblock", target = %shown(net), old = BLACKLIST, new = "none");
+            self.record_ended_block(net, BLACKLIST);
         }
     }
 
@@ -489,7 +538,7 @@ impl Daemon {
 
 /// Settings that are read once, at the start.
 fn needs_restart(setting: &Setting) -> bool {
-    setting.key.starts_with("interfaces.") || setting.key.starts_with("control.")
+    ["interfaces.", "control.", "state."].iter().any(|section| setting.key.starts_with(section))
 }
 
 fn next_end(plan: &Plan) -> Option<Timestamp> {

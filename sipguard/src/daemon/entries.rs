@@ -1,11 +1,14 @@
 //! Entries that the operator made at run time, kept apart from those of the
 //! files: a reload does not touch them.
 
-use std::{collections::BTreeMap, time::Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use jiff::{SignedDuration, Timestamp, Unit};
 
-use crate::ttl::Ttl;
+use crate::{history::Kept, ttl::Ttl};
 
 /// One entry of the operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,11 +34,41 @@ impl Entry {
         Timestamp::now().checked_add(left.checked_sub(over)?).ok()?.round(Unit::Second).ok()
     }
 
+    /// The entry as it is kept over a restart.
+    #[must_use]
+    pub fn kept(&self, now: Instant) -> Kept {
+        let until = self.deadline.and_then(|deadline| {
+            let left = SignedDuration::try_from(deadline.saturating_duration_since(now)).ok()?;
+            Timestamp::now().checked_add(left).ok()?.round(Unit::Millisecond).ok()
+        });
+        Kept { added: self.added, until, reason: self.reason.clone(), uid: self.uid }
+    }
+
+    /// An entry of an earlier run; `None` where it has ended since. The wall
+    /// clock may have been set back: it never holds longer than it was made for.
+    #[must_use]
+    pub fn restored(kept: &Kept, now: Instant) -> Option<Self> {
+        let Kept { added, until, reason, uid } = kept;
+        let deadline = match until {
+            None => None,
+            Some(until) => Some(now.checked_add(remaining(*added, *until)?)?),
+        };
+        Some(Self { added: *added, deadline, reason: reason.clone(), uid: *uid })
+    }
+
     /// How much longer the entry holds, from one second on.
     #[must_use]
     pub fn left(&self, now: Instant) -> Option<Ttl> {
         Ttl::from_seconds(self.deadline?.saturating_duration_since(now).as_secs())
     }
+}
+
+/// How much longer something holds that was made then; `None` where it has
+/// ended.
+#[must_use]
+pub(super) fn remaining(made: Timestamp, until: Timestamp) -> Option<Duration> {
+    let left = until.duration_since(Timestamp::now()).min(until.duration_since(made));
+    Duration::try_from(left).ok().filter(|left| !left.is_zero())
 }
 
 /// The operator's entries of one list.
@@ -92,8 +125,6 @@ impl<K: Ord + Copy> Entries<K> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn entry(deadline: Option<Instant>) -> Entry {
@@ -135,6 +166,30 @@ mod tests {
         let before = left(entry(Some(now)), now + minute).unwrap();
         assert!((-62..=-59).contains(&before), "{before}");
         assert_eq!(left(entry(None), now), None);
+    }
+
+    /// N11: an entry that comes back ends when it would have.
+    #[test]
+    fn n11_a_restart_changes_no_end() {
+        let now = Instant::now();
+        let before = entry(Some(now + Duration::from_secs(90)));
+        let kept = before.kept(now);
+        let after = Entry::restored(&kept, Instant::now()).unwrap();
+        let (before, after) = (before.deadline.unwrap(), after.deadline.unwrap());
+        let off = before.max(after) - before.min(after);
+        assert!(off < Duration::from_millis(500), "{off:?}");
+        assert_eq!(Entry::restored(&entry(None).kept(now), now).unwrap().deadline, None);
+    }
+
+    #[test]
+    fn what_ended_meanwhile_is_gone_and_no_clock_makes_it_longer() {
+        let at = |seconds: i64| Timestamp::now() + SignedDuration::from_secs(seconds);
+        assert_eq!(remaining(at(-60), at(-1)), None);
+        let left = remaining(at(-60), at(60)).unwrap();
+        assert!((59..=60).contains(&left.as_secs()), "{left:?}");
+        // Made in what is the future now.
+        let left = remaining(at(1_000_000), at(1_000_060)).unwrap();
+        assert!((59..=60).contains(&left.as_secs()), "{left:?}");
     }
 
     #[test]

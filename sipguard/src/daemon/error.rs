@@ -24,6 +24,8 @@ pub enum Error {
     Filter(FilterError),
     #[error("cannot read this host's addresses: {0}")]
     Host(#[from] io::Error),
+    #[error("the history does not answer: its disk may stand still")]
+    History,
 }
 
 impl Error {
@@ -40,7 +42,7 @@ impl Error {
             Self::Configuration(_) => {
                 Some("the last good policy stays: correct the files and reload again".to_owned())
             }
-            Self::LongReason | Self::Filter(_) | Self::Host(_) => None,
+            Self::LongReason | Self::Filter(_) | Self::Host(_) | Self::History => None,
         }
     }
 }

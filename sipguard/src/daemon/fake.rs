@@ -2,19 +2,25 @@
 
 use std::{
     collections::BTreeMap,
+    net::{IpAddr, Ipv6Addr},
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
 use ipnet::IpNet;
 use sipguard_common::{
-    abi::{Count, Counters},
+    abi::{Count, Counters, Endpoint, Learned, Policy, Replies},
+    method::Method,
     rule::Rule,
 };
 
 use super::{Daemon, Filter, FilterError, Host, Place};
 use crate::{
-    kernel::{Attached, AttachedMode, BanEntry, EgressMode, EventLosses, InterfaceCounters},
+    kernel::{
+        Attached, AttachedMode, BanEntry, EgressMode, EventLosses, InterfaceCounters,
+        InterfaceReplies, PastBan, Standing, VerifiedEntry,
+    },
+    offender::Offender,
     policy::{Plan, Posture, Target},
 };
 
@@ -25,6 +31,10 @@ pub(crate) struct Asked {
     pub(crate) refuses: bool,
     /// The bans that it holds.
     pub(crate) bans: Vec<BanEntry>,
+    /// Who is verified.
+    pub(crate) verified: Vec<VerifiedEntry>,
+    /// What it knows of every address.
+    pub(crate) standing: Standing,
 }
 
 /// The fake, shared with the test that looks into it.
@@ -120,8 +130,48 @@ impl Filter for Fake {
     fn unban(&mut self, net: IpNet) -> Result<usize, FilterError> {
         let mut asked = self.asked();
         let before = asked.bans.len();
-        asked.bans.retain(|ban| !super::nets::overlap(ban.source, net));
+        asked.bans.retain(|ban| !super::nets::overlap(ban.who.source, net));
         Ok(before - asked.bans.len())
+    }
+
+    fn lift_ban(&mut self, who: Offender) -> Result<bool, FilterError> {
+        self.note(format!("lift {who}")).map(|()| true)
+    }
+
+    fn extend_ban(&mut self, who: Offender, until_ns: u64) -> Result<bool, FilterError> {
+        self.note(format!("extend {who} to {} s", until_ns / 1_000_000_000)).map(|()| true)
+    }
+
+    fn restore_ban(&mut self, ban: &PastBan<'_>) -> Result<bool, FilterError> {
+        let PastBan { who, left, rule, signature, .. } = ban;
+        // Rounded, for a moment has passed.
+        let left = (left.as_secs_f64()).round();
+        self.note(format!("restore {who} {left} s {} {signature:?}", rule.name())).map(|()| true)
+    }
+
+    fn offender(&self, key: Endpoint) -> Offender {
+        let address = IpAddr::V6(Ipv6Addr::from(key.address.octets())).to_canonical();
+        let port = (!key.is_whole()).then(|| (u16::from_be_bytes(key.port()), key.protocol()));
+        Offender { source: address.into(), port }
+    }
+
+    fn verified(&self) -> Result<Vec<VerifiedEntry>, FilterError> {
+        Ok(self.asked().verified.clone())
+    }
+
+    fn standing(&self, _address: IpAddr, _policy: &Policy) -> Result<Standing, FilterError> {
+        Ok(self.asked().standing.clone())
+    }
+
+    fn replies(&self) -> Result<Vec<InterfaceReplies>, FilterError> {
+        let mut replies = Replies::ZERO;
+        replies.by[4][Method::Register as usize] = 3;
+        replies.by[2][Method::Register as usize] = 1;
+        replies.requests[Method::Options as usize] = 2;
+        replies.learned[Learned::Failure as usize] = 3;
+        replies.other = 4;
+        let other = InterfaceReplies { name: "other".to_owned(), replies: Replies::ZERO };
+        Ok(vec![other, InterfaceReplies { name: "eth0".to_owned(), replies }])
     }
 
     fn detach(&mut self) {

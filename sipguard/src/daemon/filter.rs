@@ -1,12 +1,17 @@
 //! What the running daemon asks of the kernel room, so that everything above
 //! it can be tested without a kernel.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
 use ipnet::IpNet;
+use sipguard_common::abi::{Endpoint, Policy};
 
 use crate::{
-    kernel::{BanEntry, EventLosses, InterfaceCounters, Kernel},
+    kernel::{
+        BanEntry, EventLosses, InterfaceCounters, InterfaceReplies, Kernel, PastBan, Standing,
+        VerifiedEntry,
+    },
+    offender::Offender,
     policy::{Plan, Target},
 };
 
@@ -80,6 +85,47 @@ pub trait Filter: Send {
     /// The kernel refused.
     fn unban(&mut self, net: IpNet) -> Result<usize, FilterError>;
 
+    /// Lifts one ban; gives whether there was one.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    fn lift_ban(&mut self, who: Offender) -> Result<bool, FilterError>;
+
+    /// Puts off the end of a ban that holds, to a time in nanoseconds of
+    /// CLOCK_MONOTONIC; false where there is none, or it ends later anyway.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    fn extend_ban(&mut self, who: Offender, until_ns: u64) -> Result<bool, FilterError>;
+
+    /// Makes a ban of an earlier run again; false where the policy no longer
+    /// calls that a source.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    fn restore_ban(&mut self, ban: &PastBan<'_>) -> Result<bool, FilterError>;
+
+    /// Whom the key of a ban stands for.
+    fn offender(&self, key: Endpoint) -> Offender;
+
+    /// Everybody who is verified, by address and port.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    fn verified(&self) -> Result<Vec<VerifiedEntry>, FilterError>;
+
+    /// What is known of an address under the policy in force.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    fn standing(&self, address: IpAddr, policy: &Policy) -> Result<Standing, FilterError>;
+
+    /// What has left every interface since the program was loaded.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    fn replies(&self) -> Result<Vec<InterfaceReplies>, FilterError>;
+
     /// Takes the program off all interfaces it was attached to by us.
     fn detach(&mut self);
 }
@@ -127,6 +173,34 @@ impl Filter for Kernel {
 
     fn unban(&mut self, net: IpNet) -> Result<usize, FilterError> {
         Ok(self.unban(net)?)
+    }
+
+    fn lift_ban(&mut self, who: Offender) -> Result<bool, FilterError> {
+        Ok(self.lift_ban(who)?)
+    }
+
+    fn extend_ban(&mut self, who: Offender, until_ns: u64) -> Result<bool, FilterError> {
+        Ok(self.extend_ban(who, until_ns)?)
+    }
+
+    fn restore_ban(&mut self, ban: &PastBan<'_>) -> Result<bool, FilterError> {
+        Ok(self.restore_ban(ban)?)
+    }
+
+    fn offender(&self, key: Endpoint) -> Offender {
+        self.offender(key)
+    }
+
+    fn verified(&self) -> Result<Vec<VerifiedEntry>, FilterError> {
+        Ok(self.verified()?)
+    }
+
+    fn standing(&self, address: IpAddr, policy: &Policy) -> Result<Standing, FilterError> {
+        Ok(self.standing(address, policy)?)
+    }
+
+    fn replies(&self) -> Result<Vec<InterfaceReplies>, FilterError> {
+        Ok(self.replies()?)
     }
 
     fn detach(&mut self) {

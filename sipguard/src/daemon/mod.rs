@@ -2,6 +2,7 @@
 //! operator's entries, and answers the control socket.
 
 mod audit;
+mod bans;
 mod config_dir;
 mod control;
 mod entries;
@@ -13,11 +14,13 @@ mod memory;
 mod nets;
 mod place;
 mod reload;
+mod restore;
 mod run;
 mod safety;
 mod shared;
 mod socket;
 mod stats;
+mod why;
 
 pub use audit::By;
 pub use config_dir::{NoConfiguration, config_dir};
@@ -29,10 +32,12 @@ pub use filter::{Filter, FilterError};
 pub use host::Host;
 pub use place::Place;
 pub use reload::reload;
+pub use restore::Entered;
 pub use run::{Options, RunError, run};
 pub use safety::Refusal;
 pub use shared::Shared;
 pub use socket::{ControlSocket, DEFAULT_SOCKET, GROUP, SocketError};
+pub use why::{log, why};
 
 #[cfg(test)]
 pub(crate) use events::sample;

@@ -12,17 +12,19 @@ use tokio::{
     net::UnixListener,
     runtime,
     signal::unix::{Signal, SignalKind, signal},
-    sync::{Notify, oneshot},
+    sync::{Notify, mpsc::UnboundedReceiver, oneshot},
+    task::JoinSet,
     time::{MissedTickBehavior, interval, timeout},
 };
 use tracing::{info, warn};
 
 use super::{
-    By, ControlSocket, Daemon, Error, Place, Shared, SocketError, audit::log_note, events::pump,
-    memory::give_back, reload,
+    By, ControlSocket, Daemon, Entered, Error, Place, Shared, SocketError, audit::log_note, bans,
+    events::pump, memory::give_back, reload, restore::restore,
 };
 use crate::{
     api,
+    history::{History, Kind, Line, State},
     kernel::{Attached, Kernel, KernelError, LogLevel, ProgramLog},
     policy::{Mode, Plan},
     sanitise::{sanitise, sanitise_lines},
@@ -37,6 +39,13 @@ const LOG_TICK: Duration = Duration::from_secs(1);
 /// How long callers who are being answered may keep a daemon that stops.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
+/// How long the start waits for what an earlier run has left. Protection does
+/// not wait for a disk.
+const LOADING: Duration = Duration::from_secs(3);
+
+/// How long a daemon that stops waits for its last lines to be written.
+const LAST_LINES: Duration = Duration::from_secs(2);
+
 /// Characters of diagnostics that are logged.
 const MAX_LOGGED: usize = 20_000;
 
@@ -50,6 +59,8 @@ pub struct Options {
     pub mode: Option<Mode>,
     /// Path of the control socket.
     pub socket: Option<PathBuf>,
+    /// The state directory.
+    pub state: Option<PathBuf>,
     /// What the kernel program itself logs.
     pub kernel_log: LogLevel,
 }
@@ -100,21 +111,61 @@ async fn start_and_serve(options: &Options) -> Result<(), RunError> {
     let path = options.socket.as_deref().unwrap_or(&plan.socket);
     let (socket, listener) = ControlSocket::bind(path)?;
     let listener = UnixListener::from_std(listener)?;
+    // What an earlier run has left holds before the first packet is judged.
+    let (history, mut earlier) = History::start(options.state.as_deref().unwrap_or(&plan.state));
+    let mut entered = Entered::default();
+    match timeout(LOADING, earlier.recv()).await {
+        Ok(Some(Some(state))) => {
+            restore(&state, &mut kernel, (&place, &plan), &mut entered, &history);
+        }
+        // The writer has said why.
+        Ok(_) => {}
+        Err(_) => warn!("history takes long to read: what it holds comes back later"),
+    }
     let attached = attach_all(&mut kernel, &interfaces, options.mode.unwrap_or(plan.mode))?;
 
     announce(&attached, &plan);
     give_back();
     info!(target: "sipguard::audit", action = "start", interfaces = interfaces.join(" "), config = %options.config.display(), socket = %path.display());
-    let events = kernel.take_events();
-    let shared = Shared::new(Daemon::new(Box::new(kernel), place, plan, attached));
-    let pump = events.map(|events| tokio::spawn(pump(events, shared.clone())));
-    serve(shared, listener, signals).await;
-    if let Some(pump) = pump {
-        pump.abort();
+    history.add(started(&interfaces, options));
+    let (events, bans_told) = (kernel.take_events(), kernel.take_bans_told());
+    let daemon = Daemon::new(Box::new(kernel), place, plan, attached)
+        .with_history(history.clone())
+        .with_entries(entered);
+    let shared = Shared::new(daemon);
+    let mut tasks = JoinSet::new();
+    if let Some(events) = events {
+        tasks.spawn(pump(events, shared.clone()));
     }
+    if let Some(bans_told) = bans_told {
+        tasks.spawn(bans::pump(bans_told, shared.clone()));
+    }
+    tasks.spawn(restore_later(earlier, shared.clone()));
+    serve(shared, listener, signals).await;
+    drop(tasks);
     info!(target: "sipguard::audit", action = "stop");
+    history.add(Line::new(Kind::Stop, By::Signal.to_string()));
+    if !history.close(LAST_LINES) {
+        warn!("the end of the history is not written: its disk stands still");
+    }
     drop(socket);
     Ok(())
+}
+
+fn started(interfaces: &[String], options: &Options) -> Line {
+    let (interfaces, config) = (interfaces.join(" "), options.config.display());
+    let new = format!("interfaces {interfaces}, configuration {config}");
+    let by = By::Uid(nix::unistd::Uid::effective().as_raw());
+    Line { new: Some(new), ..Line::new(Kind::Start, by.to_string()) }
+}
+
+/// Brings back what could not be read before.
+async fn restore_later(mut earlier: UnboundedReceiver<Option<State>>, shared: Shared) {
+    while let Some(state) = earlier.recv().await {
+        if let Some(state) = state {
+            shared.daemon().await.restore(&state);
+        }
+    }
 }
 
 /// Passes on what the kernel program logs, for as long as the daemon runs.
@@ -265,6 +316,7 @@ mod tests {
             interfaces: interfaces.iter().map(ToString::to_string).collect(),
             mode: None,
             socket: None,
+            state: None,
             kernel_log: LogLevel::Off,
         }
     }

@@ -7,10 +7,11 @@ use ipnet::IpNet;
 
 use super::{
     host::Host,
-    nets::{overlap, shown},
+    nets::{covers, overlap, shown},
 };
 use crate::{
     api::wire::Origin,
+    offender::Offender,
     policy::{Block, Plan, Target},
 };
 
@@ -101,6 +102,26 @@ pub(super) fn check_allow(target: Target) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// Whether somebody may be banned: who is trusted with all that the ban would
+/// hit cannot, nor the host itself.
+///
+/// # Errors
+/// He may not.
+pub(super) fn check_ban<'a>(
+    who: Offender,
+    host: &Host,
+    trusted: impl Iterator<Item = (&'a Target, Origin)>,
+) -> Result<(), Refusal> {
+    check_host(who.source, host)?;
+    for (target, origin) in trusted {
+        let has_port = target.port.is_none() || target.port == who.port.map(|(port, _)| port);
+        if has_port && covers(target.net, who.source) {
+            return Err(Refusal::Trusted { net: who.source, target: *target, origin });
+        }
+    }
+    Ok(())
+}
+
 /// Takes out of the plan the blocks that would hit the host itself, which it
 /// returns with the reason of each.
 #[must_use]
@@ -127,7 +148,11 @@ pub(super) fn drop_ended(plan: &mut Plan, now: jiff::Timestamp) -> Vec<IpNet> {
     nets
 }
 
-fn check_host(net: IpNet, host: &Host) -> Result<(), Refusal> {
+/// Whether a block or a ban of `net` would leave the host alone.
+///
+/// # Errors
+/// It would not.
+pub(super) fn check_host(net: IpNet, host: &Host) -> Result<(), Refusal> {
     for address in &host.addresses {
         if overlap(net, IpNet::from(*address)) {
             return Err(Refusal::OwnAddress { net, address: *address });
@@ -195,6 +220,26 @@ mod tests {
             "198.51.100.7 would block 198.51.100.0/24, which is trusted (sipguard allow)"
         );
         assert!(refusal.hint().contains("allow --remove 198.51.100.0/24"));
+    }
+
+    #[test]
+    fn l31_trusted_peers_and_the_host_are_never_banned() {
+        let trusted: Target = "203.0.113.0/24".parse().unwrap();
+        let with_port: Target = "198.51.100.7:5060".parse().unwrap();
+        let check = |source: &str, port| {
+            let trusted = [(&trusted, Origin::File), (&with_port, Origin::Operator)];
+            let who = Offender { source: parse_net(source).unwrap(), port };
+            check_ban(who, &host(), trusted.into_iter())
+        };
+        for source in ["203.0.113.20", "10.1.2.3", "10.1.2.1", "2001:db8:1::/64"] {
+            assert!(check(source, None).is_err(), "{source}");
+            assert!(check(source, Some((5060, 17))).is_err(), "{source}");
+        }
+        assert!(check("198.51.100.7", Some((5060, 17))).is_err());
+        // Its other ports are a stranger's.
+        assert_eq!(check("198.51.100.7", Some((5061, 17))), Ok(()));
+        assert_eq!(check("198.51.100.7", None), Ok(()));
+        assert_eq!(check("198.51.100.8", None), Ok(()));
     }
 
     #[test]

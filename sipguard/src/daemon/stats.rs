@@ -4,7 +4,7 @@ use std::{cmp::Reverse, collections::BTreeMap};
 
 use jiff::Timestamp;
 use sipguard_common::{
-    abi::{Count, Counters},
+    abi::{self, Count, Counters, Learned},
     method::Method,
     rule::{Rule, Verdict},
 };
@@ -12,18 +12,20 @@ use sipguard_common::{
 use super::events::Drops;
 use crate::{
     api::wire::{
-        Events, InterfaceCount, InterfaceMode, MethodCount, RuleCount, SignatureCount, Stats,
+        Events, InterfaceCount, InterfaceMode, LearnedCount, MethodCount, Replies, ReplyCount,
+        RuleCount, SignatureCount, Stats,
     },
-    kernel::{Attached, InterfaceCounters},
+    kernel::{Attached, InterfaceCounters, InterfaceReplies},
     policy::{Modes, Signature},
 };
 
-/// Every rule of the table, whether it counted anything or not.
+/// Every rule for what comes in, whether it counted anything or not; and what
+/// went out.
 #[must_use]
 pub(super) fn stats(
     since: Timestamp,
     attached: &[Attached],
-    counters: &[InterfaceCounters],
+    (counters, replies): (&[InterfaceCounters], &[InterfaceReplies]),
     modes: &Modes,
     events: Events,
 ) -> Stats {
@@ -31,9 +33,46 @@ pub(super) fn stats(
         .iter()
         .map(|one| InterfaceMode { name: one.name.clone(), mode: one.mode.name().to_owned() })
         .collect();
-    let rules = Rule::ALL.iter().map(|rule| rule_count(*rule, counters, modes)).collect();
-    let methods = Method::ALL.iter().map(|method| method_count(*method, counters)).collect();
-    Stats { since, interfaces, rules, methods, events }
+    let rules = Rule::ALL.iter().filter(|rule| !rule.is_egress());
+    Stats {
+        since,
+        interfaces,
+        rules: rules.map(|rule| rule_count(*rule, counters, modes)).collect(),
+        methods: Method::ALL.iter().map(|method| method_count(*method, counters)).collect(),
+        replies: Replies {
+            methods: Method::ALL.iter().map(|method| reply_count(*method, replies)).collect(),
+            other: sum_of(replies, |replies| replies.other),
+        },
+        learned: Learned::ALL.iter().map(|learned| learned_count(*learned, replies)).collect(),
+        events,
+    }
+}
+
+/// Of all interfaces.
+fn sum_of(replies: &[InterfaceReplies], of: impl Fn(&abi::Replies) -> u64) -> u64 {
+    replies.iter().map(|one| of(&one.replies)).fold(0, u64::saturating_add)
+}
+
+fn reply_count(method: Method, replies: &[InterfaceReplies]) -> ReplyCount {
+    let slot = method as usize;
+    let [unread, provisional, success, redirection, refused, server_failure, global_failure] =
+        std::array::from_fn(|class: usize| sum_of(replies, |replies| replies.by[class][slot]));
+    ReplyCount {
+        method: method.name().to_owned(),
+        provisional,
+        success,
+        redirection,
+        refused,
+        server_failure,
+        global_failure,
+        unread,
+        requests: sum_of(replies, |replies| replies.requests[slot]),
+    }
+}
+
+fn learned_count(learned: Learned, replies: &[InterfaceReplies]) -> LearnedCount {
+    let count = sum_of(replies, |replies| replies.learned[learned as usize]);
+    LearnedCount { name: learned.name().to_owned(), count }
 }
 
 fn rule_count(rule: Rule, counters: &[InterfaceCounters], modes: &Modes) -> RuleCount {
@@ -146,12 +185,12 @@ mod tests {
         }];
         let both = [counters("eth0", Rule::Options, 3), counters("eth1", Rule::Options, 4)];
         let modes = Modes { all: RuleMode::Observe, ..Modes::default() };
-        let all = stats(since, &attached, &both, &modes, Events::default());
+        let all = stats(since, &attached, (&both, &both_replies()), &modes, Events::default());
         let value = serde_json::to_value(all).unwrap();
         assert_eq!(value["since"], "2026-01-02T03:04:05Z");
         assert_eq!(value["interfaces"], json!([{"name": "eth0", "mode": "native"}]));
         let rules = value["rules"].as_array().unwrap();
-        assert_eq!(rules.len(), Rule::ALL.len());
+        assert_eq!(rules.len(), Rule::ALL.iter().filter(|rule| !rule.is_egress()).count());
         let options = rules.iter().find(|rule| rule["rule"] == "options").unwrap();
         assert_eq!(
             *options,
@@ -172,6 +211,40 @@ mod tests {
         assert_eq!(sum, 7);
         let options = &value["methods"][Method::Options as usize];
         assert_eq!(*options, json!({"method": "OPTIONS", "passed": 0, "dropped": 7}));
+    }
+
+    fn both_replies() -> [InterfaceReplies; 2] {
+        let mut replies = abi::Replies::ZERO;
+        for class in 0..7 {
+            replies.by[class as usize][Method::Invite as usize] = class + 1;
+        }
+        replies.requests[Method::Options as usize] = 5;
+        replies.learned[Learned::Verified as usize] = 2;
+        replies.other = 1;
+        ["other", "eth0"].map(|name| InterfaceReplies { name: name.to_owned(), replies })
+    }
+
+    /// F25: replies per status class and per method.
+    #[test]
+    fn f25_replies_are_counted_by_class_and_method() {
+        let since: Timestamp = "2026-01-02T03:04:05Z".parse().unwrap();
+        let (modes, events) = (Modes::default(), Events::default());
+        let stats = stats(since, &[], (&[], &both_replies()), &modes, events);
+        let value = serde_json::to_value(stats).unwrap();
+        let methods = value["replies"]["methods"].as_array().unwrap();
+        assert_eq!(methods.len(), Method::ALL.len());
+        let invite = methods.iter().find(|one| one["method"] == "INVITE").unwrap();
+        assert_eq!(
+            *invite,
+            json!({"method": "INVITE", "1xx": 4, "2xx": 6, "3xx": 8, "4xx": 10, "5xx": 12,
+                   "6xx": 14, "unread": 2, "requests": 0})
+        );
+        let options = methods.iter().find(|one| one["method"] == "OPTIONS").unwrap();
+        assert_eq!(options["requests"], 10);
+        assert_eq!(value["replies"]["other"], 2);
+        let learned = value["learned"].as_array().unwrap();
+        assert_eq!(learned.len(), Learned::ALL.len());
+        assert_eq!(learned[0], json!({"name": "verified", "count": 4}));
     }
 
     #[test]

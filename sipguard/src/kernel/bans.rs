@@ -7,31 +7,30 @@ use std::{
 
 use aya::{
     Ebpf,
-    maps::{HashMap, MapData, MapError},
+    maps::{HashMap, MapData},
 };
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use jiff::{SignedDuration, Timestamp, Unit};
+use jiff::Timestamp;
 use sipguard_common::{
-    abi::{Address, Ban, Endpoint, bans_made},
+    abi::{self, Address, Ban, Endpoint, bans_made},
     rule::Rule,
 };
 
 use super::{
     ArrayMap, KernelError,
+    clock::Clock,
     error::is_missing,
     learned::{forget, get},
     lists::{after, now},
     typed,
+    walk::entries,
 };
+use crate::offender::Offender;
 
 /// A ban that holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BanEntry {
-    /// The banned source: an address, or an IPv6 network; of a single endpoint
-    /// its address.
-    pub source: IpNet,
-    /// Where only an endpoint is banned, its port and the protocol number of IP.
-    pub port: Option<(u16, u8)>,
+    pub who: Offender,
     /// When it ends, on the wall clock as it stands now, to the second.
     pub expires: Timestamp,
     /// When it was made or last renewed, likewise.
@@ -113,75 +112,102 @@ impl Bans {
     /// Lifts the bans that hit an address of this network. Gives how many.
     pub(super) fn unban(&mut self, net: IpNet) -> Result<usize, KernelError> {
         let mut lifted = 0;
-        for key in self.keys_in(net)? {
-            match self.map.remove(&key) {
-                Ok(()) => lifted += 1,
-                // The LRU made room meanwhile.
-                Err(error) if is_missing(&error) => {}
-                Err(error) => return Err(KernelError::map("lifting a ban")(error)),
+        for key in self.walk()?.into_keys() {
+            let source = self.who(key).source;
+            if net.contains(&source) || source.contains(&net) {
+                lifted += usize::from(self.remove(key)?);
             }
         }
         Ok(lifted)
     }
 
-    fn keys_in(&self, net: IpNet) -> Result<Vec<Endpoint>, KernelError> {
-        let keys: Result<Vec<Endpoint>, MapError> = self.map.keys().collect();
-        let mut keys = keys.map_err(KernelError::map("reading bans"))?;
-        keys.retain(|key| {
-            let source = self.network(*key);
-            net.contains(&source) || source.contains(&net)
-        });
-        Ok(keys)
+    /// Lifts one ban. Gives whether there was one.
+    pub(super) fn lift(&mut self, who: Offender) -> Result<bool, KernelError> {
+        self.remove(endpoint(who))
+    }
+
+    fn remove(&mut self, key: Endpoint) -> Result<bool, KernelError> {
+        match self.map.remove(&key) {
+            Ok(()) => Ok(true),
+            // The LRU may have made room meanwhile.
+            Err(error) if is_missing(&error) => Ok(false),
+            Err(error) => Err(KernelError::map("lifting a ban")(error)),
+        }
+    }
+
+    /// Puts the end of a ban that holds off until this time on the program's
+    /// clock. Gives false where there is none, or it ends later anyway.
+    pub(super) fn extend(&mut self, who: Offender, until_ns: u64) -> Result<bool, KernelError> {
+        let key = endpoint(who);
+        let Some(ban) = self.get(&key)? else { return Ok(false) };
+        if ban.expires_ns >= until_ns || ban.expires_ns <= now() {
+            return Ok(false);
+        }
+        self.set_endpoint(key, Ban { expires_ns: until_ns, ..ban })?;
+        Ok(true)
+    }
+
+    /// Makes a ban of an earlier run again. Gives false for a source that the
+    /// policy no longer calls one.
+    pub(super) fn restore(&mut self, who: Offender, ban: Ban) -> Result<bool, KernelError> {
+        let key = endpoint(who);
+        if self.who(key) != who {
+            return Ok(false);
+        }
+        self.set_endpoint(key, ban)?;
+        Ok(true)
     }
 
     /// Every ban that holds. Walks the whole map: not for each scrape.
     pub(super) fn all(&self) -> Result<Vec<BanEntry>, KernelError> {
-        let (now, wall) = (now(), Timestamp::now());
-        let mut bans = Vec::new();
-        for item in self.map.iter() {
-            let (key, ban) = item.map_err(KernelError::map("reading bans"))?;
-            if ban.expires_ns <= now {
-                continue;
-            }
-            let Some(rule) = Rule::from_number(ban.rule) else { continue };
-            bans.push(BanEntry {
-                source: self.network(key),
-                port: (!key.is_whole()).then(|| (u16::from_be_bytes(key.port()), key.protocol())),
-                expires: at(wall, now, ban.expires_ns),
-                since: at(wall, now, ban.since_ns),
-                rule,
+        let clock = Clock::read();
+        let entry = |(key, ban): (Endpoint, Ban)| {
+            Some(BanEntry {
+                who: self.who(key),
+                expires: clock.at(ban.expires_ns),
+                since: clock.at(ban.since_ns),
+                rule: Rule::from_number(ban.rule)?,
                 signature: ban.signature,
                 failures: ban.failures,
                 proven: ban.proven != 0,
-            });
-        }
-        Ok(bans)
+            })
+        };
+        let holds = |(_, ban): &(Endpoint, Ban)| ban.expires_ns > clock.now_ns();
+        Ok(self.walk()?.into_iter().filter(holds).filter_map(entry).collect())
     }
 
-    /// The network that a key of the map stands for.
-    fn network(&self, key: Endpoint) -> IpNet {
+    fn walk(&self) -> Result<std::collections::HashMap<Endpoint, Ban>, KernelError> {
+        entries(&self.map, abi::BANS).map_err(KernelError::map("reading bans"))
+    }
+
+    /// Whom a key of the map stands for.
+    pub(super) fn who(&self, key: Endpoint) -> Offender {
         let [head, tail] = self.source_mask;
         let bits = (head.count_ones() + tail.count_ones()) as u8;
         let bits = if key.is_whole() { bits } else { 128 };
-        match IpAddr::V6(Ipv6Addr::from(key.address.octets())).to_canonical() {
+        let source = match IpAddr::V6(Ipv6Addr::from(key.address.octets())).to_canonical() {
             IpAddr::V4(address) => IpNet::V4(Ipv4Net::from(address)),
             IpAddr::V6(address) => {
                 IpNet::V6(Ipv6Net::new(address, bits).unwrap_or_else(|_| address.into()))
             }
-        }
+        };
+        let port = (!key.is_whole()).then(|| (u16::from_be_bytes(key.port()), key.protocol()));
+        Offender { source, port }
     }
 }
 
-fn key(address: IpAddr) -> Address {
+fn endpoint(who: Offender) -> Endpoint {
+    let address = key(who.address());
+    match who.port {
+        None => Endpoint::whole(address),
+        Some((port, protocol)) => Endpoint::new(address, port.to_be_bytes(), protocol),
+    }
+}
+
+/// An address as the maps hold it.
+pub(super) fn key(address: IpAddr) -> Address {
     match address.to_canonical() {
         IpAddr::V4(address) => Address::v4(address.octets()),
         IpAddr::V6(address) => Address::from_octets(address.octets()),
     }
-}
-
-/// A time of the program's clock on the wall clock.
-fn at(wall: Timestamp, now_ns: u64, then_ns: u64) -> Timestamp {
-    let nanoseconds = i128::from(then_ns) - i128::from(now_ns);
-    let away = SignedDuration::from_nanos(i64::try_from(nanoseconds).unwrap_or(i64::MAX));
-    wall.checked_add(away).and_then(|then| then.round(Unit::Second)).unwrap_or(Timestamp::MAX)
 }

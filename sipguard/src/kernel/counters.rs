@@ -50,6 +50,11 @@ impl CounterMaps {
             .map_err(KernelError::map("writing the list of interfaces"))
     }
 
+    /// The names of the slots, by number.
+    pub(super) fn names(&self) -> &[String] {
+        &self.names
+    }
+
     pub(super) fn read(&self) -> Result<Vec<InterfaceCounters>, KernelError> {
         let read = |(slot, name): (u32, &String)| {
             let per_cpu =

@@ -104,6 +104,15 @@ pub(super) fn is_missing(error: &MapError) -> bool {
         || map_io(error).and_then(io::Error::raw_os_error) == Some(ENOENT)
 }
 
+/// What was looked up, or `None` where there is no such key.
+pub(super) fn found<T>(looked_up: Result<T, MapError>) -> Result<Option<T>, KernelError> {
+    match looked_up {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if is_missing(&error) => Ok(None),
+        Err(error) => Err(KernelError::map("reading a map")(error)),
+    }
+}
+
 /// The errno behind a map error.
 pub(super) fn map_io(error: &MapError) -> Option<&io::Error> {
     match error {

@@ -1,48 +1,12 @@
-//! The ring buffer of events.
-
-use std::os::fd::{AsFd, BorrowedFd};
+//! How many events the kernel program kept for itself.
 
 use aya::{
     Ebpf,
-    maps::{MapData, PerCpuArray, RingBuf},
+    maps::{MapData, PerCpuArray},
 };
-use sipguard_common::abi::{Event, EventLimits};
+use sipguard_common::abi::EventLimits;
 
-use super::{KernelError, take_map, typed};
-
-/// Takes events out of the kernel program's ring buffer. Readable, for
-/// whoever waits, when there is one.
-pub struct EventReader {
-    ring: RingBuf<MapData>,
-}
-
-impl EventReader {
-    pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self, KernelError> {
-        let ring = RingBuf::try_from(take_map(ebpf, "EVENTS")?)
-            .map_err(KernelError::map("opening the ring buffer of events"))?;
-        Ok(Self { ring })
-    }
-
-    /// The oldest event that was not taken yet.
-    pub fn next_event(&mut self) -> Option<Event> {
-        loop {
-            let item = self.ring.next()?;
-            if item.len() >= size_of::<Event>() {
-                // SAFETY: as long as an event, of which every bit pattern is
-                // valid.
-                return Some(unsafe { item.as_ptr().cast::<Event>().read_unaligned() });
-            }
-        }
-    }
-}
-
-impl AsFd for EventReader {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        // SAFETY: the ring buffer, and with it the descriptor, lives as long
-        // as self.
-        unsafe { BorrowedFd::borrow_raw(std::os::fd::AsRawFd::as_raw_fd(&self.ring)) }
-    }
-}
+use super::{KernelError, typed};
 
 /// Events that never came out of the kernel program.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -60,6 +60,11 @@ impl SignatureHits {
         self.slots.iter().find(|(_, held)| **held == slot).map(|(name, _)| name.as_str())
     }
 
+    /// The slot of a signature, by its name.
+    pub(super) fn slot(&self, name: &str) -> Option<u16> {
+        self.slots.get(name).copied()
+    }
+
     /// Packets by name.
     pub(super) fn read(&self) -> Result<BTreeMap<String, u64>, KernelError> {
         let read = |(name, slot): (&String, &u16)| {

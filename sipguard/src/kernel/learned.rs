@@ -5,11 +5,17 @@ use aya::{
     maps::{HashMap, MapData, MapError, PerCpuArray},
 };
 use sipguard_common::{
-    abi::{Address, Endpoint, Failures, INTERFACE_SLOTS, Replies, Site, Verified},
+    abi::{self, Address, Endpoint, Failures, Replies, Site, Verified},
     known,
 };
 
-use super::{ArrayMap, KernelError, error::is_missing, typed};
+use super::{
+    ArrayMap, KernelError,
+    error::is_missing,
+    replies::{self, InterfaceReplies},
+    typed,
+    walk::entries,
+};
 
 pub(super) struct LearnedMaps {
     endpoints: HashMap<MapData, Endpoint, Verified>,
@@ -86,17 +92,42 @@ impl LearnedMaps {
         self.known.set(word, bits | bit, 0).map_err(KernelError::map("making an address known"))
     }
 
-    /// What has left, of all interfaces and CPUs.
-    pub(super) fn replies(&self) -> Result<Replies, KernelError> {
-        let mut sum = Replies::ZERO;
-        for slot in 0..INTERFACE_SLOTS as u32 {
-            let per_cpu = self
-                .replies
-                .get(&slot, 0)
-                .map_err(KernelError::map("reading counts of replies"))?;
-            per_cpu.iter().for_each(|cpu| add(&mut sum, cpu));
+    /// What has left the interface of a slot, summed over CPUs.
+    pub(super) fn replies(&self, slot: u32) -> Result<Replies, KernelError> {
+        replies::of_slot(&self.replies, slot)
+    }
+
+    /// What has left the interfaces in these slots, the first of which is for
+    /// all others.
+    pub(super) fn replies_of(
+        &self,
+        names: &[String],
+    ) -> Result<Vec<InterfaceReplies>, KernelError> {
+        let of = |(slot, name): (u32, &String)| {
+            let replies = replies::of_slot(&self.replies, slot)?;
+            Ok(InterfaceReplies { name: name.clone(), replies })
+        };
+        (0..).zip(names).map(of).collect()
+    }
+
+    /// Every endpoint that is kept, whether it still holds or not, and whether
+    /// the evidence cannot be forged. Walks large maps.
+    pub(super) fn endpoints(&self) -> Result<Vec<(Endpoint, Verified, bool)>, KernelError> {
+        let mut all = Vec::new();
+        for (map, capacity, is_proven) in [
+            (&self.endpoints, abi::ENDPOINTS, true),
+            (&self.unproven, abi::ENDPOINTS_UNPROVEN, false),
+        ] {
+            let kept = entries(map, capacity).map_err(reading())?;
+            all.extend(kept.into_iter().map(|(key, value)| (key, value, is_proven)));
         }
-        Ok(sum)
+        Ok(all)
+    }
+
+    /// All that was refused to somebody. Walks a large map.
+    pub(super) fn all_failures(&self) -> Result<Vec<(Endpoint, Failures)>, KernelError> {
+        let kept = entries(&self.failures, abi::FAILURES).map_err(reading())?;
+        Ok(kept.into_iter().collect())
     }
 
     /// Forgets all of it, but for the counts and for whom to look.
@@ -133,16 +164,4 @@ pub(super) fn forget<K: aya::Pod, V: aya::Pod>(
 ) -> Result<(), MapError> {
     let keys: Vec<K> = map.keys().collect::<Result<_, _>>()?;
     keys.iter().try_for_each(|key| map.remove(key))
-}
-
-fn add(sum: &mut Replies, cpu: &Replies) {
-    let counts = |all: &mut [u64], more: &[u64]| {
-        all.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
-    };
-    for (sum, cpu) in sum.by.iter_mut().zip(&cpu.by) {
-        counts(sum, cpu);
-    }
-    counts(&mut sum.requests, &cpu.requests);
-    counts(&mut sum.learned, &cpu.learned);
-    sum.other += cpu.other;
 }

@@ -3,6 +3,8 @@
 mod attach;
 mod bans;
 mod btf;
+mod buckets;
+mod clock;
 mod counters;
 mod error;
 mod events;
@@ -14,14 +16,21 @@ mod log;
 mod netlink;
 mod object;
 mod policy;
+mod replies;
+mod ring;
 mod seed;
 mod test_run;
+mod verified;
+mod walk;
 
 use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
 use aya::{Ebpf, maps::MapData};
 use ipnet::IpNet;
-use sipguard_common::rule::Rule;
+use sipguard_common::{
+    abi::{Ban, Endpoint, Policy},
+    rule::Rule,
+};
 
 use self::{
     attach::Attachments, bans::Bans, counters::CounterMaps, events::EventCounters,
@@ -30,15 +39,22 @@ use self::{
 pub use self::{
     attach::{Attached, AttachedMode, EgressMode},
     bans::BanEntry,
+    buckets::{Level, StrangerLevels},
     counters::InterfaceCounters,
     error::KernelError,
-    events::{EventLosses, EventReader},
+    events::EventLosses,
     lists::ListKind,
     log::{LOG_TARGET, LogLevel, ProgramLog},
     object::{ProgramInfo, ProgramInfos, instruction_budget},
+    replies::InterfaceReplies,
+    ring::{BanReader, EventReader, RingReader},
     test_run::{Action, BenchKernel, Outgoing, TestKernel, Verdict},
+    verified::{FailuresEntry, How, Reply, SiteEntry, Standing, VerifiedEntry},
 };
-use crate::policy::{Plan, Target};
+use crate::{
+    offender::Offender,
+    policy::{Plan, Target},
+};
 
 /// The loaded kernel programs. They stay attached as long as this lives.
 pub struct Kernel {
@@ -51,6 +67,7 @@ pub struct Kernel {
     learned: LearnedMaps,
     events: EventCounters,
     reader: Option<EventReader>,
+    bans_told: Option<BanReader>,
     seed: Seed,
     /// Behind the programs: what it made for them goes when they are gone.
     attachments: Attachments,
@@ -88,7 +105,8 @@ impl Kernel {
             hits: SignatureHits::take(&mut ebpf)?,
             learned: LearnedMaps::take(&mut ebpf)?,
             events: EventCounters::take(&mut ebpf)?,
-            reader: Some(EventReader::take(&mut ebpf)?),
+            reader: Some(EventReader::take(&mut ebpf, "EVENTS")?),
+            bans_told: Some(BanReader::take(&mut ebpf, "BANS_TOLD")?),
             seed: Seed::take(&mut ebpf)?,
             attachments: Attachments::default(),
             ebpf,
@@ -219,6 +237,77 @@ impl Kernel {
         self.bans.unban(net)
     }
 
+    /// Lifts one ban; gives whether there was one.
+    ///
+    /// # Errors
+    /// Where the kernel refuses.
+    pub fn lift_ban(&mut self, who: Offender) -> Result<bool, KernelError> {
+        self.bans.lift(who)
+    }
+
+    /// Puts off the end of a ban that holds, to a time in nanoseconds of
+    /// CLOCK_MONOTONIC. Gives false where there is none, or it ends later
+    /// anyway.
+    ///
+    /// # Errors
+    /// Where the kernel refuses.
+    pub fn extend_ban(&mut self, who: Offender, until_ns: u64) -> Result<bool, KernelError> {
+        self.bans.extend(who, until_ns)
+    }
+
+    /// Makes a ban again that an earlier run has made, `left` before its end.
+    /// Gives false where it is one of an IPv6 network that the policy in force
+    /// does not call a source.
+    ///
+    /// # Errors
+    /// Where the kernel refuses.
+    pub fn restore_ban(&mut self, ban: &PastBan<'_>) -> Result<bool, KernelError> {
+        let now_ns = lists::now();
+        let age_ns = u64::try_from(ban.age.as_nanos()).unwrap_or(u64::MAX);
+        let signature = ban.signature.and_then(|name| self.hits.slot(name));
+        let value = Ban {
+            expires_ns: lists::after(ban.left),
+            // The machine may have started since: then it is as old as that.
+            since_ns: now_ns.saturating_sub(age_ns).max(1),
+            rule: ban.rule.number(),
+            signature: signature.map_or(0, |slot| u32::from(slot) + 1),
+            failures: ban.failures,
+            proven: u32::from(ban.proven),
+        };
+        self.bans.restore(ban.who, value)
+    }
+
+    /// Whom the key of a ban stands for.
+    #[must_use]
+    pub fn offender(&self, key: Endpoint) -> Offender {
+        self.bans.who(key)
+    }
+
+    /// Everybody who is verified, by address and port. Takes a while with many
+    /// of them.
+    ///
+    /// # Errors
+    /// Where the kernel refuses.
+    pub fn verified(&self) -> Result<Vec<VerifiedEntry>, KernelError> {
+        verified::all(&self.learned)
+    }
+
+    /// What is known of an address under the policy in force. Takes as long.
+    ///
+    /// # Errors
+    /// Where the kernel refuses.
+    pub fn standing(&self, address: IpAddr, policy: &Policy) -> Result<Standing, KernelError> {
+        verified::standing(&self.ebpf, &self.learned, bans::key(address), policy)
+    }
+
+    /// What has left so far, by interface, as [`Self::counters`].
+    ///
+    /// # Errors
+    /// Where the kernel refuses.
+    pub fn replies(&self) -> Result<Vec<InterfaceReplies>, KernelError> {
+        self.learned.replies_of(self.counters.names())
+    }
+
     /// What was counted so far, by interface, summed over CPUs. The first is
     /// named `other`: packets of interfaces without a slot of their own.
     ///
@@ -248,6 +337,11 @@ impl Kernel {
         self.reader.take()
     }
 
+    /// The reader of bans, likewise.
+    pub fn take_bans_told(&mut self) -> Option<BanReader> {
+        self.bans_told.take()
+    }
+
     /// Events that never came out of the kernel program, so far.
     ///
     /// # Errors
@@ -265,6 +359,20 @@ impl Kernel {
     }
 }
 
+/// A ban of an earlier run, which holds for a while yet.
+#[derive(Clone, Copy, Debug)]
+pub struct PastBan<'a> {
+    pub who: Offender,
+    pub left: Duration,
+    /// How long ago it was made.
+    pub age: Duration,
+    pub rule: Rule,
+    /// The name of the signature that was the reason.
+    pub signature: Option<&'a str>,
+    pub failures: u32,
+    pub proven: bool,
+}
+
 /// A map of the object by its name.
 fn take_map(ebpf: &mut Ebpf, name: &'static str) -> Result<aya::maps::Map, KernelError> {
     ebpf.take_map(name).ok_or(KernelError::Missing { what: "map", name })
@@ -276,6 +384,16 @@ where
     T: TryFrom<aya::maps::Map, Error = aya::maps::MapError>,
 {
     T::try_from(take_map(ebpf, name)?).map_err(KernelError::map("opening a map"))
+}
+
+/// A look into a map that stays where it is: for state that only the kernel
+/// program writes.
+fn view<'a, T>(ebpf: &'a Ebpf, name: &'static str) -> Result<T, KernelError>
+where
+    T: TryFrom<&'a aya::maps::Map, Error = aya::maps::MapError>,
+{
+    let map = ebpf.map(name).ok_or(KernelError::Missing { what: "map", name })?;
+    T::try_from(map).map_err(KernelError::map("opening a map"))
 }
 
 type ArrayMap<V> = aya::maps::Array<MapData, V>;

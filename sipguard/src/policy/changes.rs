@@ -181,6 +181,7 @@ impl Plan {
             interfaces,
             mode,
             socket,
+            state,
             ports,
             tls_ports,
             keepalives,
@@ -221,6 +222,7 @@ impl Plan {
             ("events.source", events.source.to_string()),
             ("events.log", events.log.to_string()),
             ("control.socket", socket.display().to_string()),
+            ("state.directory", state.display().to_string()),
             ("limits.source_prefix_v6", limits.source_prefix_v6.to_string()),
         ]
         .map(|(key, value)| (key.to_owned(), value))

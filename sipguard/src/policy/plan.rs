@@ -125,6 +125,8 @@ pub struct Plan {
     pub mode: Mode,
     /// Where the control socket is made.
     pub socket: PathBuf,
+    /// Where history is kept.
+    pub state: PathBuf,
     /// The protected ports.
     pub ports: Ports,
     /// TCP ports of TLS: protected, but never read.
@@ -264,6 +266,7 @@ impl Default for Plan {
             interfaces: Vec::new(),
             mode: Mode::default(),
             socket: PathBuf::from("/run/sipguard/control.sock"),
+            state: PathBuf::from("/var/lib/sipguard"),
             ports: [5060].into_iter().collect(),
             tls_ports: [5061].into_iter().collect(),
             keepalives: Vec::new(),
@@ -296,6 +299,7 @@ impl fmt::Debug for Plan {
             .field("interfaces", &self.interfaces)
             .field("mode", &self.mode)
             .field("socket", &self.socket)
+            .field("state", &self.state)
             .field("ports", &self.ports)
             .field("keepalives", &self.keepalives)
             .field("tls_ports", &self.tls_ports)

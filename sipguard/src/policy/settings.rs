@@ -25,11 +25,12 @@ pub const MAX_PROTECTED: usize = 4096;
 
 /// Sections of sipguard.toml.
 pub(super) const SECTIONS: &[&str] =
-    &["interfaces", "sip", "policy", "auth", "limits", "rules", "events", "control"];
+    &["interfaces", "sip", "policy", "auth", "limits", "rules", "events", "control", "state"];
 pub(super) const INTERFACES: &[&str] = &["names", "mode"];
 pub(super) const SIP: &[&str] = &["ports", "tls_ports", "addresses", "keepalives"];
 pub(super) const POLICY: &[&str] = &["posture", "options", "stealth", "fragments", "mode"];
 pub(super) const CONTROL: &[&str] = &["socket"];
+pub(super) const STATE: &[&str] = &["directory"];
 
 /// More protected ports than this are no SIP server's.
 const MANY_PORTS: usize = 100;
@@ -70,6 +71,9 @@ pub(super) fn read(table: &DeTable<'_>, plan: &mut Plan, problems: &mut Problems
     }
     if let Some(section) = root.section("control", CONTROL, problems) {
         control(section, plan, problems);
+    }
+    if let Some(section) = root.section("state", STATE, problems) {
+        state(section, plan, problems);
     }
     root.finish(problems);
 }
@@ -312,6 +316,31 @@ fn control(section: Reader<'_, '_>, plan: &mut Plan, problems: &mut Problems<'_>
                 value.span(),
                 format!("the path of the socket {wrong}"),
                 format!("write for example socket = {example}"),
+            ),
+        }
+    }
+    section.finish(problems);
+}
+
+fn state(section: Reader<'_, '_>, plan: &mut Plan, problems: &mut Problems<'_>) {
+    let example = r#""/var/lib/sipguard""#;
+    let value = section.get("directory");
+    if let Some((value, path)) =
+        value.and_then(|value| Some((value, value.text(example, problems)?)))
+    {
+        let wrong = if !path.starts_with('/') {
+            Some("is not absolute")
+        } else if path.contains(char::is_control) {
+            Some("holds control characters")
+        } else {
+            None
+        };
+        match wrong {
+            None => plan.state = path.into(),
+            Some(wrong) => problems.error(
+                value.span(),
+                format!("the state directory {wrong}"),
+                format!("write for example directory = {example}"),
             ),
         }
     }

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use nix::{sys::signal::Signal, unistd::Pid};
 use serde_json::Value;
 
@@ -138,6 +138,18 @@ impl<'a> Sipguard<'a> {
         Ok(Stats(self.json(&["stats", "--json"])?))
     }
 
+    /// The bans that hold.
+    ///
+    /// # Errors
+    /// Where `list banned --json` fails.
+    pub fn bans(&self) -> Result<Vec<Value>> {
+        let mut lists = self.json(&["list", "banned", "--json"])?;
+        match lists["banned"].take() {
+            Value::Array(bans) => Ok(bans),
+            other => bail!("no list of bans: {other}"),
+        }
+    }
+
     /// Sends SIGHUP and waits until the reload has ended, well or not; returns
     /// whether it went well, and what it says.
     ///
@@ -262,8 +274,15 @@ pub fn client(lab: &Lab, socket: &Path, arguments: &[&str]) -> Result<Command> {
 
 fn run(lab: &Lab, folder: &Folder, socket: &Path, arguments: &[&str]) -> Result<Command> {
     let mut command = client(lab, socket, &["run"])?;
-    command.arg("--config").arg(folder.path()).args(arguments);
+    // The machine's own state is none of a test's.
+    command.arg("--config").arg(folder.path()).arg("--state").arg(state(lab)).args(arguments);
     Ok(command)
+}
+
+/// The state directory of every daemon of a lab, one after the other.
+#[must_use]
+pub fn state(lab: &Lab) -> PathBuf {
+    lab.folder().join("state")
 }
 
 fn folder(lab: &Lab) -> Result<Folder> {

@@ -7,6 +7,7 @@ use super::Daemon;
 use crate::{
     api::wire::{self, Origin, PostureChanged},
     daemon::{By, Error},
+    history::Kind,
     policy::{Plan, Posture, RuleMode},
 };
 
@@ -77,6 +78,7 @@ impl Daemon {
         }
         self.postures = new;
         info!(target: "sipguard::audit", by = %By::Uid(uid), action = "posture", old = old.shown(), new = new.shown());
+        self.record(By::Uid(uid), Kind::Posture, Some(old.shown()), new.shown());
         Ok(PostureChanged {
             old: old.wire(),
             new: new.wire(),

@@ -6,7 +6,11 @@ mod journal;
 mod pump;
 mod told;
 
-pub(super) use self::{digest::Drops, pump::pump};
+pub(super) use self::{
+    digest::Drops,
+    pump::{Ring, pump},
+    told::wall_time,
+};
 pub use self::{
     journal::{BEHIND, Journal, KEPT_PER_RULE, Recent, Wanted},
     told::Told,

@@ -14,7 +14,10 @@ use tokio::{
 use tracing::warn;
 
 use super::{digest::Digest, told::Told};
-use crate::{daemon::Shared, kernel::EventReader};
+use crate::{
+    daemon::Shared,
+    kernel::{EventReader, RingReader},
+};
 
 /// Events for which the daemon is asked at once.
 const BATCH: usize = 64;
@@ -22,10 +25,10 @@ const BATCH: usize = 64;
 /// How often the log says what was dropped.
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// The reader as tokio waits for it.
-struct Ring(EventReader);
+/// A reader as tokio waits for it.
+pub(in crate::daemon) struct Ring<T>(pub(in crate::daemon) RingReader<T>);
 
-impl AsRawFd for Ring {
+impl<T> AsRawFd for Ring<T> {
     fn as_raw_fd(&self) -> RawFd {
         self.0.as_fd().as_raw_fd()
     }

@@ -8,14 +8,14 @@ use std::{
 use jiff::{SignedDuration, Timestamp, Unit};
 use nix::time::{ClockId, clock_gettime};
 use sipguard_common::{
-    abi::{Address, EVENT_BYTES, Event, outcome},
+    abi::{Address, BanMade, EVENT_BYTES, Event, outcome},
     method::Method,
     rule::Rule,
 };
 
 use crate::{api::wire, sanitise::sanitise_lines};
 
-/// A packet that was dropped, or would have been.
+/// A packet that was dropped, or would have been; or a ban, likewise.
 #[derive(Clone, Debug)]
 pub struct Told {
     pub rule: Rule,
@@ -24,6 +24,7 @@ pub struct Told {
     /// The name of the signature that matched.
     pub signature: Option<String>,
     event: Event,
+    is_ban: bool,
 }
 
 impl Told {
@@ -31,7 +32,34 @@ impl Told {
     #[must_use]
     pub fn new(event: Event, interface: String, signature: Option<String>) -> Option<Self> {
         let rule = Rule::from_number(event.rule.into())?;
-        Some(Self { rule, time: wall_time(event.time_ns), interface, signature, event })
+        let time = wall_time(event.time_ns);
+        Some(Self { rule, time, interface, signature, event, is_ban: false })
+    }
+
+    /// A ban as an event: without a packet, and where a whole source is banned
+    /// without a port.
+    #[must_use]
+    pub fn of_ban(made: &BanMade, interface: String, signature: Option<String>) -> Option<Self> {
+        let rule = Rule::from_number(made.rule)?;
+        let would = made.outcome == u32::from(outcome::WOULD_DROP);
+        let event = Event {
+            time_ns: made.time_ns,
+            source: made.endpoint.address,
+            destination: made.server,
+            ifindex: made.ifindex,
+            source_port: made.endpoint.port(),
+            destination_port: [0; 2],
+            rule: rule as u8,
+            method: Method::Unknown as u8,
+            outcome: if would { outcome::WOULD_DROP } else { outcome::DROPPED },
+            protocol: made.endpoint.protocol(),
+            signature: made.signature,
+            len: 0,
+            captured: 0,
+            bytes: [0; EVENT_BYTES],
+        };
+        let time = wall_time(made.time_ns);
+        Some(Self { rule, time, interface, signature, event, is_ban: true })
     }
 
     /// Where the packet came from.
@@ -59,7 +87,7 @@ impl Told {
             source: self.source(),
             source_port: self.port(event.source_port),
             destination: ip(event.destination),
-            destination_port: self.port(event.destination_port),
+            destination_port: self.port(event.destination_port).filter(|_| !self.is_ban),
             transport: self.transport().map(str::to_owned),
             method: self.method().map(|method| method.name().to_owned()),
             rule: self.rule.name().to_owned(),
@@ -85,10 +113,12 @@ impl Told {
     }
 
     fn outcome(&self) -> &'static str {
-        match self.event.outcome {
-            outcome::WOULD_DROP => "would drop",
-            outcome::RESET => "reset",
-            _ => "dropped",
+        match (self.is_ban, self.event.outcome) {
+            (true, outcome::WOULD_DROP) => "would ban",
+            (true, _) => "banned",
+            (false, outcome::WOULD_DROP) => "would drop",
+            (false, outcome::RESET) => "reset",
+            (false, _) => "dropped",
         }
     }
 }
@@ -99,7 +129,7 @@ fn ip(address: Address) -> IpAddr {
 
 /// A time of CLOCK_MONOTONIC on the wall clock as it stands now, to the
 /// millisecond.
-fn wall_time(time_ns: u64) -> Timestamp {
+pub(in crate::daemon) fn wall_time(time_ns: u64) -> Timestamp {
     let wall = Timestamp::now();
     let ago = clock_gettime(ClockId::CLOCK_MONOTONIC).ok().and_then(|now| {
         let now_ns = i128::from(now.tv_sec()) * 1_000_000_000 + i128::from(now.tv_nsec());
@@ -151,6 +181,8 @@ pub(crate) fn sample(rule: Rule, source: [u8; 4], payload: &[u8]) -> Event {
 
 #[cfg(test)]
 mod tests {
+    use sipguard_common::abi::Endpoint;
+
     use super::*;
 
     fn told(event: Event) -> Told {
@@ -179,6 +211,35 @@ mod tests {
         assert_eq!((wire.source_port, wire.destination_port), (None, None));
         assert_eq!((wire.transport, wire.method), (None, None));
         assert_eq!((wire.text, wire.hex), (String::new(), String::new()));
+    }
+
+    #[test]
+    fn bans_are_events_without_a_packet() {
+        let made = BanMade {
+            time_ns: 0,
+            expires_ns: 600_000_000_000,
+            endpoint: Endpoint::new(Address::v4([198, 51, 100, 7]), [0x13, 0xc5], 17),
+            server: Address::v4([203, 0, 113, 1]),
+            ifindex: 2,
+            rule: Rule::Auth.number(),
+            signature: 0,
+            failures: 5,
+            proven: 1,
+            outcome: u32::from(outcome::DROPPED),
+        };
+        let wire = |made: BanMade| Told::of_ban(&made, "eth0".to_owned(), None).unwrap().wire();
+        let one = wire(made);
+        assert_eq!((one.rule.as_str(), one.outcome.as_str()), ("auth", "banned"));
+        assert_eq!((one.source_port, one.transport.as_deref()), (Some(5061), Some("udp")));
+        assert_eq!((one.destination_port, one.method, one.length), (None, None, 0));
+        let whole = Endpoint::whole(made.endpoint.address);
+        let would = u32::from(outcome::WOULD_DROP);
+        let one = wire(BanMade { endpoint: whole, outcome: would, ..made });
+        assert_eq!(
+            (one.source_port, one.transport, one.outcome.as_str()),
+            (None, None, "would ban")
+        );
+        assert!(Told::of_ban(&BanMade { rule: 63, ..made }, String::new(), None).is_none());
     }
 
     #[test]
