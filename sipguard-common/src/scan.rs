@@ -124,6 +124,8 @@ pub struct Scratch {
     /// Number of the CSeq header, and its method by number.
     pub cseq: u32,
     pub cseq_method: u32,
+    /// A hash of the header that holds the nonce.
+    pub credentials: u64,
     /// Seconds that the header has given so far; [`identity::NO_SECONDS`] for
     /// none.
     pub seconds: u32,
@@ -175,6 +177,7 @@ impl Scratch {
         hash: 0,
         cseq: 0,
         cseq_method: 0,
+        credentials: 0,
         seconds: 0,
         nonce_at: 0,
         stale: 0,
@@ -514,6 +517,7 @@ pub mod kind {
     use crate::automaton::Field;
 
     pub const TO: u32 = Field::To as u32;
+    pub const VIA: u32 = Field::Via as u32;
     pub const CONTACT: u32 = Field::Contact as u32;
     pub const CALL_ID: u32 = Field::CallId as u32;
     pub const CSEQ: u32 = Field::CSeq as u32;

@@ -172,6 +172,7 @@ extern "C" fn verify(ifindex: u32, is_proven: u32, how: u32, span_ns: u64) -> u3
         let receiver = receiver(scratch);
         let status = (*scratch).status;
         standing::make_known(receiver.address);
+        standing::make_known((*scratch).source);
         if accept(&receiver, is_proven, now, how, span_ns, status) {
             count(ifindex, Learned::Verified);
         }
@@ -236,8 +237,8 @@ extern "C" fn end_verified(ifindex: u32) -> u32 {
         return 0;
     };
     let now = clock::tick();
-    let end = |endpoint: &Endpoint| {
-        let Some(state) = standing::verified(endpoint) else {
+    let end_one = |state: Option<*mut Verified>| {
+        let Some(state) = state else {
             return false;
         };
         // SAFETY: a map value.
@@ -248,6 +249,11 @@ extern "C" fn end_verified(ifindex: u32) -> u32 {
             }
             held
         }
+    };
+    // It may be in both: first it was accepted on evidence that can be forged.
+    let end = |endpoint: &Endpoint| {
+        let held = end_one(maps::ENDPOINTS.get_ptr_mut(endpoint));
+        end_one(maps::ENDPOINTS_UNPROVEN.get_ptr_mut(endpoint)) || held
     };
     // SAFETY: this CPU's own memory.
     unsafe {
@@ -324,9 +330,29 @@ extern "C" fn fail(policy: *const Policy, ifindex: u32, status: u32) -> u32 {
 /// its source.
 #[inline(always)]
 fn harvest(policy: &Policy, ifindex: u32, status: u32) {
+    tell_apart();
     for whole in [0, 1] {
         harvest_of(policy, ifindex, status, whole);
     }
+}
+
+/// Leaves a hash by which the reply is known when it comes again, where that of
+/// its transaction was.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn tell_apart() -> u32 {
+    if let Some(scratch) = maps::EGRESS.get_ptr_mut(0) {
+        // SAFETY: this CPU's own memory, sealed and scanned.
+        unsafe {
+            let both = 1 << kind::VIA | 1 << kind::TO;
+            if (*scratch).named & both != both {
+                reply_lines();
+            }
+            let tag = (*scratch).hash;
+            identity::hash_reply(scratch, tag);
+        }
+    }
+    0
 }
 
 #[unsafe(no_mangle)]
@@ -453,6 +479,11 @@ extern "C" fn learn_message(policy: *const Policy, ifindex: u32) -> u32 {
     };
     // SAFETY: this CPU's own values.
     unsafe {
+        let is_tcp = is_tcp(scratch);
+        if is_tcp {
+            // Keepalives stand between messages of a connection.
+            payload::skip_ends(scratch);
+        }
         let content = if identity::is_reply(scratch) {
             RESPONSE
         } else {
@@ -461,6 +492,11 @@ extern "C" fn learn_message(policy: *const Policy, ifindex: u32) -> u32 {
         let said = match content {
             method @ 1..METHODS => {
                 count_method((&raw mut (*replies).requests).cast(), method);
+                if is_tcp {
+                    // Up to where the next message starts.
+                    reply_lines();
+                    scan::scan_end(scratch);
+                }
                 Said { status: 0, method }
             }
             RESPONSE => reply(replies),

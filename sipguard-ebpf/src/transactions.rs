@@ -45,7 +45,8 @@ unsafe fn tag(scratch: *mut Scratch, client: Address) -> u64 {
         if !identity::hash_call_id(scratch, seed(client)) {
             return 0;
         }
-        mix((*scratch).hash, u64::from((*scratch).cseq)) | 1
+        // With the method: CANCEL has the number of what it cancels.
+        mix((*scratch).hash, identity::cseq_word(scratch)) | 1
     }
 }
 
@@ -96,12 +97,22 @@ extern "C" fn note_request() -> u32 {
             return 0;
         };
         let now = clock::tick();
-        // The same request again: it may be answered already.
+        let credentials = (*scratch).credentials;
+        let mut waiting = 0;
         if (*slot).tag == tag && now.wrapping_sub((*slot).at_ns) < TRANSACTION_NS {
-            return 0;
+            // The same request again: it may be answered already.
+            if (*slot).credentials == credentials {
+                return 0;
+            }
+            let known = (*slot).place;
+            waiting = known & flag(transaction::WAITING);
+            flags |= known & flag(transaction::PROVEN);
         }
-        let place = place((*packet).source_port, (*packet).protocol as u8) | flags;
-        slot.write(Transaction { tag, at_ns: now, place });
+        if waiting < flag(transaction::WAITING) {
+            waiting += flag(1);
+        }
+        let place = place((*packet).source_port, (*packet).protocol as u8) | waiting | flags;
+        slot.write(Transaction { tag, at_ns: now, place, credentials });
     }
     0
 }
@@ -113,8 +124,8 @@ pub(crate) fn note() {
 }
 
 /// Finds the request that the reply in the scratch memory of the way out
-/// answers, if it was noted, and this is its first answer: where it came from,
-/// with flags, or 0. Left there, too, are the place and, as the hash, the tag. A subprogram, as above.
+/// answers, if it was noted, and has no answer yet: where it came from, with
+/// flags, or 0. Left there, too, are the place and, as the hash, the tag. A subprogram, as above.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn answered_request() -> u64 {
@@ -137,8 +148,8 @@ extern "C" fn answered_request() -> u64 {
         }
         let word = &raw mut (*slot).place;
         let place = word.read_volatile();
-        let answered = flag(transaction::ANSWERED);
-        if place & answered != 0 || limits::compare_and_swap(word, place, place | answered) != place
+        if place & flag(transaction::WAITING) == 0
+            || limits::compare_and_swap(word, place, place.wrapping_sub(flag(1))) != place
         {
             return 0;
         }

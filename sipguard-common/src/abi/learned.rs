@@ -39,14 +39,18 @@ pub struct Transaction {
     /// [`Endpoint::place`] of the request's source, [`transaction`] flags in
     /// its last byte.
     pub place: u64,
+    /// A hash of the credentials: the same request again has the same ones.
+    pub credentials: u64,
 }
 
 /// What is known of a [`Transaction`].
 pub mod transaction {
-    /// The server has answered it.
-    pub const ANSWERED: u8 = 1;
-    /// Its credentials hold a nonce that the server has sent to this address.
-    pub const PROVEN: u8 = 2;
+    /// Requests that the server has not answered yet, each with credentials of
+    /// its own: who guesses passwords may give all guesses the same numbers.
+    pub const WAITING: u8 = 0x7f;
+    /// Credentials of one of them hold a nonce that the server has sent to this
+    /// address.
+    pub const PROVEN: u8 = 0x80;
 }
 
 /// Slots of the map `TRANSACTIONS`.
@@ -180,7 +184,7 @@ learned! {
 
 const _: () = {
     assert!(size_of::<Failures>() == 48);
-    assert!(size_of::<Transaction>() == 24);
+    assert!(size_of::<Transaction>() == 32);
     assert!(size_of::<BanMade>() == 80);
     assert!(size_of::<Replies>() == 8 * ((STATUS_CLASSES + 1) * METHOD_SLOTS + LEARNED_SLOTS + 1));
 };

@@ -139,6 +139,32 @@ pub unsafe fn hash_call_id(scratch: *mut Scratch, seed: u64) -> bool {
     }
 }
 
+/// Hashes what tells replies apart, beside their transaction: the branch of the
+/// topmost Via, and the address of To. Whoever tries out accounts may give all
+/// requests the same numbers, but one of these must differ.
+///
+/// # Safety
+/// As [`hash_call_id`].
+#[inline(always)]
+pub unsafe fn hash_reply(scratch: *mut Scratch, seed: u64) {
+    // SAFETY: as the caller promises.
+    unsafe {
+        store!(scratch.hash = seed);
+        if let Some(at) = value_of(scratch, kind::VIA) {
+            to_value(scratch, at);
+            let value = load!(scratch.position);
+            // Behind the protocol, such as "SIP/2.0/UDP".
+            store!(scratch.position = value + 12);
+            hash(scratch, seed, End::Space);
+        }
+        if let Some(at) = value_of(scratch, kind::TO) {
+            to_value(scratch, at);
+            let seed = load!(scratch.hash);
+            hash(scratch, seed, End::Address);
+        }
+    }
+}
+
 /// Hashes the nonce that [`parameters_call`] has found. False where there is
 /// none.
 ///
@@ -236,6 +262,16 @@ pub unsafe fn cseq(scratch: *mut Scratch) -> bool {
     }
 }
 
+/// Number and method of CSeq in one word, once [`cseq`] has read them.
+///
+/// # Safety
+/// `scratch` is valid.
+#[inline(always)]
+pub unsafe fn cseq_word(scratch: *const Scratch) -> u64 {
+    // SAFETY: as the caller promises.
+    unsafe { u64::from(load!(scratch.cseq)) | u64::from(load!(scratch.cseq_method)) << 32 }
+}
+
 /// The method that a value begins with, and ends with, too.
 #[inline(always)]
 fn method(first: u64, second: u64) -> Method {
@@ -299,6 +335,7 @@ pub unsafe fn parameters_begin(scratch: *mut Scratch, kind: u32) -> bool {
     unsafe {
         store!(scratch.nonce_at = 0);
         store!(scratch.stale = 0);
+        store!(scratch.credentials = 0);
         let Some(at) = value_of(scratch, kind) else {
             return false;
         };
@@ -320,9 +357,11 @@ unsafe fn parameters_step(scratch: *mut Scratch) -> bool {
         let word0 = word(scratch, position);
         let marks = equal(word0, b'=') | equal(word0, b'\n');
         if marks == 0 {
+            store!(scratch.credentials = mix(load!(scratch.credentials), word0));
             store!(scratch.position = position + 8);
             return false;
         }
+        store!(scratch.credentials = mix(load!(scratch.credentials), before(word0, marks)));
         let at = position + first_byte(marks);
         store!(scratch.position = at);
         if byte(scratch, at) == b'\n' {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use sipguard_common::{
-    abi::{Endpoint, Policy, TRANSACTION_NS, TRANSACTIONS},
+    abi::{Endpoint, Policy, TRANSACTION_NS, TRANSACTIONS, transaction},
     admission,
     decide::{self, Basis, Judgement, Listed, Message, World},
     frame::{Packet, Transport},
@@ -140,17 +140,23 @@ impl Message for Judging<'_, '_> {
     fn note(&mut self) {
         let client = self.packet.source;
         let mut reading = self.twin.reading_in();
-        let Some(nonce) = reading.credentials(client) else { return };
+        let Some((nonce, credentials)) = reading.credentials(client) else { return };
         let Some(tag) = reading.tag(client) else { return };
         let (place, at_ns) = (self.packet.sender().place, self.twin.now_ns);
         let state = &mut self.twin.state;
         let is_proven = nonce.is_some_and(|nonce| state.has_sent(nonce));
-        let waiting = Waiting { tag, at_ns, place, is_proven, is_answered: false };
+        let mut new = Waiting { tag, at_ns, place, credentials, is_proven, waiting: 1 };
         let slot = slot(tag, TRANSACTIONS);
-        // The same request again: it may be answered already.
-        let is_new = |known: &Waiting| known.tag != tag || at_ns - known.at_ns >= TRANSACTION_NS;
-        if state.transactions.get(&slot).is_none_or(is_new) {
-            state.transactions.insert(slot, waiting);
+        let known = state.transactions.get(&slot);
+        let same = |known: &&Waiting| known.tag == tag && at_ns - known.at_ns < TRANSACTION_NS;
+        if let Some(known) = known.filter(same) {
+            // The same request again: it may be answered already.
+            if known.credentials == credentials {
+                return;
+            }
+            new.waiting = (known.waiting + 1).min(u32::from(transaction::WAITING));
+            new.is_proven |= known.is_proven;
         }
+        state.transactions.insert(slot, new);
     }
 }

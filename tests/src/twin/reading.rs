@@ -3,7 +3,7 @@
 use sipguard_common::{
     abi::Address,
     scan::{
-        SCAN_CALLS, Scratch,
+        SCAN_CALLS, Scratch, host,
         identity::{self, mix},
         kind,
     },
@@ -29,17 +29,31 @@ impl Reader<'_> {
         unsafe { identity::hash_call_id(scratch, seed).then(|| (*scratch).hash) }
     }
 
-    /// Number and method of CSeq.
-    pub(super) fn cseq(&mut self) -> Option<(u32, u32)> {
+    /// The method of CSeq, by number.
+    pub(super) fn cseq(&mut self) -> Option<u32> {
         let scratch = &raw mut *self.scratch;
         // SAFETY: as above.
-        unsafe { identity::cseq(scratch).then(|| ((*scratch).cseq, (*scratch).cseq_method)) }
+        unsafe { identity::cseq(scratch).then(|| (*scratch).cseq_method) }
     }
 
     /// Which transaction the message belongs to.
     pub(super) fn tag(&mut self, client: Address) -> Option<u64> {
-        let (number, _) = self.cseq()?;
-        Some(mix(self.hash_call_id(client)?, u64::from(number)) | 1)
+        self.cseq()?;
+        let hash = self.hash_call_id(client)?;
+        // SAFETY: CSeq was read.
+        let number = unsafe { identity::cseq_word(&raw const *self.scratch) };
+        Some(mix(hash, number) | 1)
+    }
+
+    /// A hash of what tells replies of one transaction apart.
+    pub(super) fn told_apart(&mut self, tag: u64) -> u64 {
+        host::scan(self.scratch);
+        let scratch = &raw mut *self.scratch;
+        // SAFETY: as above.
+        unsafe {
+            identity::hash_reply(scratch, tag);
+            (*scratch).hash
+        }
     }
 
     /// A hash of the account that a registration is about.
@@ -79,10 +93,12 @@ impl Reader<'_> {
         unsafe { identity::hash_nonce(scratch, seed).then(|| (*scratch).hash | 1) }
     }
 
-    /// Of a request with credentials, a hash of the nonce in them, if any.
-    pub(super) fn credentials(&mut self, client: Address) -> Option<Option<u64>> {
+    /// Of a request with credentials, a hash of the nonce in them, if any, and
+    /// one of all of them.
+    pub(super) fn credentials(&mut self, client: Address) -> Option<(Option<u64>, u64)> {
         self.parameters(kind::CREDENTIALS)?;
-        Some(self.nonce(client))
+        let nonce = self.nonce(client);
+        Some((nonce, self.scratch.credentials))
     }
 
     /// Of a challenge, a hash of its nonce, if any, and whether it says that the

@@ -37,8 +37,11 @@ pub(super) struct Waiting {
     pub(super) at_ns: u64,
     /// [`Endpoint::place`] of who sent it.
     pub(super) place: u64,
+    /// A hash of the credentials.
+    pub(super) credentials: u64,
     pub(super) is_proven: bool,
-    pub(super) is_answered: bool,
+    /// Requests with credentials of their own that are not answered yet.
+    pub(super) waiting: u32,
 }
 
 impl State {

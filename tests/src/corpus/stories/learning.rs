@@ -2,7 +2,7 @@
 
 use sipguard_common::{
     abi::{
-        Learned::{self, Ended, Verified},
+        Learned::{Ended, Verified},
         how,
     },
     learn::Fate,
@@ -286,5 +286,5 @@ fn trusted(scene: &mut Scene<'_>) {
     let mut other = Phone::new("192.0.2.20:5062", "other");
     let ask = other.ask("REGISTER");
     scene.expect(&other, &ask, Rule::Stranger);
-    scene.teaches(&other, &other.granted(3600), &[Learned::Verified]);
+    scene.teaches(&other, &other.granted(3600), &[Verified]);
 }
