@@ -185,8 +185,9 @@ extern "C" fn verify(ifindex: u32, is_proven: u32, how: u32, span_ns: u64) -> u3
             return 0;
         }
         let is_registration = how == how::REGISTER;
-        let hash = if is_registration && identity::hash_account(scratch, 1) {
-            (*scratch).hash
+        (&raw mut (*scratch).hash).write_volatile(1);
+        let hash = if is_registration && hash_header(kind::TO) != 0 {
+            (&raw const (*scratch).hash).read_volatile()
         } else {
             mix(1, receiver.place)
         };
@@ -336,8 +337,21 @@ fn harvest(policy: &Policy, ifindex: u32, status: u32) {
     }
 }
 
+/// Mixes the first header of a kind into the hash in the scratch memory of the
+/// way out; 0 where there is none.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn hash_header(kind: u32) -> u32 {
+    let Some(scratch) = maps::EGRESS.get_ptr_mut(0) else {
+        return 0;
+    };
+    // SAFETY: this CPU's own memory, sealed and scanned.
+    u32::from(unsafe { identity::hash_header(scratch, kind) })
+}
+
 /// Leaves a hash by which the reply is known when it comes again, where that of
-/// its transaction was.
+/// its transaction was. Whoever tries out accounts may give all requests the same
+/// numbers, but the branch or the account must differ.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn tell_apart() -> u32 {
@@ -348,8 +362,8 @@ extern "C" fn tell_apart() -> u32 {
             if (*scratch).named & both != both {
                 reply_lines();
             }
-            let tag = (*scratch).hash;
-            identity::hash_reply(scratch, tag);
+            hash_header(kind::VIA);
+            hash_header(kind::TO);
         }
     }
     0

@@ -15,7 +15,7 @@ use sipguard_common::{
     },
 };
 
-use crate::{clock, forge, limits, maps, payload};
+use crate::{clock, forge, learn, limits, maps, payload};
 
 /// A hash to begin with, for what belongs to this address.
 #[inline(always)]
@@ -33,20 +33,18 @@ const fn flag(flag: u8) -> u64 {
     (flag as u64) << FLAGS_SHIFT
 }
 
-/// The tag of the message in the scratch memory, whose CSeq was read and whose
-/// client has this address; 0 where it has no Call-ID.
+/// The tag of the message in the scratch memory, of which CSeq was read and the
+/// Call-ID was hashed.
 ///
 /// # Safety
-/// The scratch memory is sealed and its lines are scanned.
+/// The scratch memory is this CPU's own.
 #[inline(always)]
-unsafe fn tag(scratch: *mut Scratch, client: Address) -> u64 {
-    // SAFETY: as the caller promises.
+unsafe fn tag(scratch: *const Scratch) -> u64 {
+    // SAFETY: as the caller promises. With the method: CANCEL has the number of
+    // what it cancels.
     unsafe {
-        if !identity::hash_call_id(scratch, seed(client)) {
-            return 0;
-        }
-        // With the method: CANCEL has the number of what it cancels.
-        mix((*scratch).hash, identity::cseq_word(scratch)) | 1
+        let hash = (&raw const (*scratch).hash).read_volatile();
+        mix(hash, identity::cseq_word(scratch)) | 1
     }
 }
 
@@ -85,13 +83,10 @@ extern "C" fn note_request() -> u32 {
                 flags = flag(transaction::PROVEN);
             }
         }
-        if !identity::cseq(scratch) {
+        if !identity::cseq(scratch) || !identity::hash_call_id(scratch, seed(client)) {
             return 0;
         }
-        let tag = tag(scratch, client);
-        if tag == 0 {
-            return 0;
-        }
+        let tag = tag(scratch);
         let Some(slot) = maps::TRANSACTIONS.get_ptr_mut((tag >> 32) as u32 & (TRANSACTIONS - 1))
         else {
             return 0;
@@ -134,8 +129,10 @@ extern "C" fn answered_request() -> u64 {
     };
     // SAFETY: this CPU's own memory, and a map value.
     unsafe {
-        let tag = tag(scratch, (*scratch).packet.destination);
-        (*scratch).hash = tag;
+        let hash = &raw mut (*scratch).hash;
+        hash.write_volatile(seed((*scratch).packet.destination));
+        let tag = if learn::hash_header(kind::CALL_ID) == 0 { 0 } else { tag(scratch) };
+        hash.write_volatile(tag);
         let Some(slot) = maps::TRANSACTIONS.get_ptr_mut((tag >> 32) as u32 & (TRANSACTIONS - 1))
         else {
             return 0;

@@ -79,6 +79,11 @@ fn is_stateful(setup: Setup) -> bool {
             | Setup::PortsExhausted
             | Setup::BudgetExhausted(_)
             | Setup::Banned
+            | Setup::Verified
+            | Setup::VerifiedExhausted(_)
+            | Setup::VerifiedBanned
+            | Setup::Site
+            | Setup::SiteClosed
             | Setup::OverCps
     )
 }

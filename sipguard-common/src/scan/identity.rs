@@ -86,32 +86,27 @@ unsafe fn to_value(scratch: *mut Scratch, behind_name: u32) {
     }
 }
 
-/// What ends a value that is hashed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
-    /// White space, line ends and quotes: a Call-ID, a nonce.
-    Space,
-    /// Those, semicolons and angle brackets: an address.
-    Address,
+/// Bytes that end a value which is hashed, beside white space, line ends and
+/// quotes: all bits of them count or none.
+#[inline(always)]
+const fn ends_address(word: u64, kind: u32) -> u64 {
+    let is_address = if kind == kind::TO { u64::MAX } else { 0 };
+    (equal(word, b';') | equal(word, b'>')) & is_address
 }
 
-/// Hashes the value at `position`, starting from `seed`; the hash is left in the
-/// scratch memory.
+/// Mixes the value at `position` into the hash in the scratch memory, as a value
+/// of this kind of header ends.
 ///
 /// # Safety
 /// `scratch` is valid and its payload sealed.
 #[inline(always)]
-pub unsafe fn hash(scratch: *mut Scratch, seed: u64, end: End) {
+unsafe fn hash(scratch: *mut Scratch, kind: u32) {
     // SAFETY: as the caller promises.
     unsafe {
-        store!(scratch.hash = seed);
         for _ in 0..HASH_WORDS {
             let position = masked(load!(scratch.position));
             let word = word(scratch, position);
-            let mut ends = below(word, 0x23);
-            if end == End::Address {
-                ends |= equal(word, b';') | equal(word, b'>');
-            }
+            let ends = below(word, 0x23) | ends_address(word, kind);
             if ends != 0 {
                 store!(scratch.hash = mix(load!(scratch.hash), before(word, ends)));
                 break;
@@ -122,46 +117,39 @@ pub unsafe fn hash(scratch: *mut Scratch, seed: u64, end: End) {
     }
 }
 
-/// Hashes the Call-ID. False where there is none.
+/// Mixes the first header of a kind into the hash in the scratch memory: Call-ID;
+/// of To the address, which of REGISTER is the account; of Via what stands behind
+/// the protocol, such as `SIP/2.0/UDP`. False where there is none.
 ///
 /// # Safety
 /// `scratch` is valid, its payload sealed, and the line scan has run.
 #[inline(always)]
-pub unsafe fn hash_call_id(scratch: *mut Scratch, seed: u64) -> bool {
+pub unsafe fn hash_header(scratch: *mut Scratch, kind: u32) -> bool {
     // SAFETY: as the caller promises.
     unsafe {
-        let Some(at) = value_of(scratch, kind::CALL_ID) else {
+        let Some(at) = value_of(scratch, kind) else {
             return false;
         };
         to_value(scratch, at);
-        hash(scratch, seed, End::Space);
+        if kind == kind::VIA {
+            let position = load!(scratch.position);
+            store!(scratch.position = position + 12);
+        }
+        hash(scratch, kind);
         true
     }
 }
 
-/// Hashes what tells replies apart, beside their transaction: the branch of the
-/// topmost Via, and the address of To. Whoever tries out accounts may give all
-/// requests the same numbers, but one of these must differ.
+/// Hashes the Call-ID. False where there is none.
 ///
 /// # Safety
-/// As [`hash_call_id`].
+/// As [`hash_header`].
 #[inline(always)]
-pub unsafe fn hash_reply(scratch: *mut Scratch, seed: u64) {
+pub unsafe fn hash_call_id(scratch: *mut Scratch, seed: u64) -> bool {
     // SAFETY: as the caller promises.
     unsafe {
         store!(scratch.hash = seed);
-        if let Some(at) = value_of(scratch, kind::VIA) {
-            to_value(scratch, at);
-            let value = load!(scratch.position);
-            // Behind the protocol, such as "SIP/2.0/UDP".
-            store!(scratch.position = value + 12);
-            hash(scratch, seed, End::Space);
-        }
-        if let Some(at) = value_of(scratch, kind::TO) {
-            to_value(scratch, at);
-            let seed = load!(scratch.hash);
-            hash(scratch, seed, End::Address);
-        }
+        hash_header(scratch, kind::CALL_ID)
     }
 }
 
@@ -169,7 +157,7 @@ pub unsafe fn hash_reply(scratch: *mut Scratch, seed: u64) {
 /// none.
 ///
 /// # Safety
-/// As [`hash_call_id`].
+/// As [`hash_header`].
 #[inline(always)]
 pub unsafe fn hash_nonce(scratch: *mut Scratch, seed: u64) -> bool {
     // SAFETY: as the caller promises.
@@ -179,28 +167,8 @@ pub unsafe fn hash_nonce(scratch: *mut Scratch, seed: u64) -> bool {
             return false;
         }
         store!(scratch.position = at);
-        hash(scratch, seed, End::Space);
-        true
-    }
-}
-
-/// Hashes the address of the To header, which of REGISTER is the account. False
-/// where there is none.
-///
-/// # Safety
-/// As [`hash_call_id`].
-#[inline(always)]
-pub unsafe fn hash_account(scratch: *mut Scratch, seed: u64) -> bool {
-    // SAFETY: as the caller promises.
-    unsafe {
-        let Some(at) = value_of(scratch, kind::TO) else {
-            return false;
-        };
-        to_value(scratch, at);
-        // Behind a display name without white space, `<` is what counts: the
-        // hash of `sip:a@b` and of `<sip:a@b` need not be the same, for one
-        // server writes one of them.
-        hash(scratch, seed, End::Address);
+        store!(scratch.hash = seed);
+        hash(scratch, kind::CALL_ID);
         true
     }
 }
@@ -238,7 +206,7 @@ unsafe fn number(scratch: *mut Scratch, max: u32) -> Option<u32> {
 /// 20.16). False where there is none.
 ///
 /// # Safety
-/// As [`hash_call_id`].
+/// As [`hash_header`].
 #[inline(always)]
 pub unsafe fn cseq(scratch: *mut Scratch) -> bool {
     // SAFETY: as the caller promises.
@@ -328,7 +296,7 @@ pub unsafe fn status(scratch: *const Scratch) -> Option<u32> {
 /// first header of this kind. False where there is none.
 ///
 /// # Safety
-/// As [`hash_call_id`].
+/// As [`hash_header`].
 #[inline(always)]
 pub unsafe fn parameters_begin(scratch: *mut Scratch, kind: u32) -> bool {
     // SAFETY: as the caller promises.
@@ -406,7 +374,7 @@ pub unsafe fn parameters_call(scratch: *mut Scratch) -> bool {
 /// with what Expires says for a start. False where there is no Contact.
 ///
 /// # Safety
-/// As [`hash_call_id`].
+/// As [`hash_header`].
 #[inline(always)]
 pub unsafe fn seconds_begin(scratch: *mut Scratch) -> bool {
     // SAFETY: as the caller promises.

@@ -51,7 +51,9 @@ impl Reader<'_> {
         let scratch = &raw mut *self.scratch;
         // SAFETY: as above.
         unsafe {
-            identity::hash_reply(scratch, tag);
+            (*scratch).hash = tag;
+            identity::hash_header(scratch, kind::VIA);
+            identity::hash_header(scratch, kind::TO);
             (*scratch).hash
         }
     }
@@ -60,7 +62,10 @@ impl Reader<'_> {
     pub(super) fn account(&mut self) -> Option<u64> {
         let scratch = &raw mut *self.scratch;
         // SAFETY: as above.
-        unsafe { identity::hash_account(scratch, 1).then(|| (*scratch).hash) }
+        unsafe {
+            (*scratch).hash = 1;
+            identity::hash_header(scratch, kind::TO).then(|| (*scratch).hash)
+        }
     }
 
     /// Seconds that a registration was granted for, if the message says so.
