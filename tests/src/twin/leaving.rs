@@ -82,14 +82,12 @@ impl Twin<'_> {
         out
     }
 
-    /// Remembers the challenge in a frame that was made out of a reply: the
-    /// server never sent it.
-    pub fn forged(&mut self, frame: &[u8]) {
-        let Some(Transport::Udp) = frame::parse(frame, &mut self.egress.packet) else { return };
-        let packet = self.egress.packet;
-        host::read(&mut self.egress, host::payload(frame, &packet));
+    /// Remembers a challenge that was put into a reply: the server never sent it.
+    pub fn forged(&mut self, client: Address, line: &[u8]) {
+        let reply = [b"SIP/2.0 401 Unauthorized\r\n", line, b"\r\n\r\n"].concat();
+        host::read(&mut self.egress, &reply);
         scan_lines(&mut self.egress);
-        if let Some((Some(nonce), _)) = self.reading_out().challenge(packet.destination) {
+        if let Some((Some(nonce), _)) = self.reading_out().challenge(client) {
             self.state.sent(nonce);
         }
     }
