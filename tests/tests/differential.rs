@@ -31,6 +31,8 @@ const STRICT: &str = "
 [policy]
 posture = \"attack\"
 fragments = \"drop\"
+[auth]
+harvest = 6
 [limits.strangers]
 total = { rate = \"50/s\", burst = 20 }
 other = { rate = \"5/s\", burst = 3 }
