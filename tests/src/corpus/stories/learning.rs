@@ -220,6 +220,13 @@ fn unproven(scene: &mut Scene<'_>) {
     assert!(!is_proven && scene.stage.site(phone.address()).is_none());
     let probe = phone.ask("OPTIONS");
     scene.expect(&phone, &probe, Rule::Verified);
+    // Nor who makes a challenge up.
+    phone.nonce = "made-up".to_owned();
+    let ask = phone.answer("REGISTER");
+    scene.passes(&phone, &ask);
+    scene.leaves(&phone, &phone.granted(600));
+    let (_, is_proven) = scene.stage.endpoint(&phone.endpoint()).expect("an endpoint");
+    assert!(!is_proven && scene.stage.site(phone.address()).is_none());
     scene.registers(&mut phone, 600);
     let (_, is_proven) = scene.stage.endpoint(&phone.endpoint()).expect("an endpoint");
     assert!(is_proven && scene.stage.site(phone.address()).is_some());
