@@ -33,7 +33,9 @@ pub enum Fate {
 /// A request with credentials that the message answers for the first time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Noted {
-    /// Whether whoever sent it has seen the server's challenge.
+    /// Whether its nonce was sent to where it came from.
+    pub is_known: bool,
+    /// And to nobody else: then whoever sent it has seen the challenge.
     pub is_proven: bool,
 }
 
@@ -63,6 +65,8 @@ pub trait Lessons {
     fn end(&mut self);
     /// Forgets what was refused to the endpoint and its source.
     fn succeed(&mut self);
+    /// Gives a try back to the source: [`Auth::tries`].
+    fn give_back(&mut self, is_proven: bool);
     /// Counts a wrong password, and bans where that was one too many.
     fn fail(&mut self, status: u32);
     /// Counts a challenge or an unknown user, likewise.
@@ -98,7 +102,8 @@ const SECOND_NS: u64 = 1_000_000_000;
 #[inline(always)]
 fn accepted<L: Lessons>(lessons: &mut L, said: Said) {
     let noted = lessons.noted();
-    let is_proven = lessons.is_tcp() || noted.is_some_and(|noted| noted.is_proven);
+    // A password that is right is no forgery, though others know the nonce.
+    let is_proven = lessons.is_tcp() || noted.is_some_and(|noted| noted.is_known);
     if noted.is_some() || said.method == REGISTER || said.method == INVITE {
         lessons.succeed();
     }
@@ -133,7 +138,7 @@ fn refused<L: Lessons>(lessons: &mut L, status: u32) {
     let is_stale = is_challenge && lessons.is_stale();
     match lessons.noted() {
         // It knew the password, but not the newest nonce.
-        Some(_) if is_stale => {}
+        Some(noted) if is_stale => lessons.give_back(noted.is_proven),
         Some(noted) if noted.is_proven || lessons.is_tcp() => {
             lessons.count(Learned::Failure);
             lessons.fail(status);

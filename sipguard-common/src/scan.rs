@@ -127,9 +127,10 @@ pub struct Scratch {
     /// Seconds that the header has given so far; [`identity::NO_SECONDS`] for
     /// none.
     pub seconds: u32,
-    /// Where the nonce of the credentials or of the challenge starts, or 0; and
-    /// whether it is stale.
+    /// Where the nonce of the credentials or of the challenge starts, or 0, and
+    /// the response in the credentials; and whether the nonce is stale.
     pub nonce_at: u32,
+    pub response_at: u32,
     pub stale: u32,
     /// The status code of the reply that is read.
     pub status: u32,
@@ -177,6 +178,7 @@ impl Scratch {
         cseq_method: 0,
         seconds: 0,
         nonce_at: 0,
+        response_at: 0,
         stale: 0,
         status: 0,
         place: 0,

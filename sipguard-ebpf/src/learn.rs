@@ -84,7 +84,7 @@ impl Lessons for Lesson<'_> {
     fn noted(&mut self) -> Option<Noted> {
         match transactions::answered() {
             0 => None,
-            answered => Some(Noted { is_proven: transactions::is_proven(answered) }),
+            answered => Some(transactions::noted(answered)),
         }
     }
 
@@ -111,6 +111,11 @@ impl Lessons for Lesson<'_> {
     #[inline(always)]
     fn succeed(&mut self) {
         forgive();
+    }
+
+    #[inline(always)]
+    fn give_back(&mut self, is_proven: bool) {
+        give_back(self.policy, u32::from(is_proven));
     }
 
     #[inline(always)]
@@ -275,12 +280,41 @@ extern "C" fn forgive() -> u32 {
             unsafe { (*failures).clear() }
         }
     };
-    // SAFETY: this CPU's own memory.
+    // SAFETY: this CPU's own memory, and a map value.
     unsafe {
-        forgive(&Endpoint::whole((*scratch).source));
+        let source = (*scratch).source;
+        if let Some(state) = maps::STRANGERS.get_ptr_mut(&source) {
+            (*state).tries_ns = [0; 2];
+        }
+        forgive(&Endpoint::whole(source));
         forgive(&receiver(scratch));
         if let Some(sender) = sender(scratch) {
             forgive(&sender);
+        }
+    }
+    0
+}
+
+/// Gives the source a try back.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn give_back(policy: *const Policy, is_proven: u32) -> u32 {
+    // SAFETY: a value of a map, for as long as the program runs, or null.
+    let (Some(scratch), Some(policy)) = (maps::EGRESS.get_ptr_mut(0), unsafe { policy.as_ref() })
+    else {
+        return 0;
+    };
+    // SAFETY: this CPU's own memory, and a map value.
+    unsafe {
+        let source = (*scratch).source;
+        if let Some(state) = maps::STRANGERS.get_ptr_mut(&source) {
+            let [unproven, proven] = policy.auth.tries;
+            let [of_unproven, of_proven] = &mut (*state).tries_ns;
+            if is_proven != 0 {
+                *of_proven = of_proven.saturating_sub(proven.interval_ns);
+            } else {
+                *of_unproven = of_unproven.saturating_sub(unproven.interval_ns);
+            }
         }
     }
     0
@@ -324,9 +358,28 @@ extern "C" fn fail(policy: *const Policy, ifindex: u32, status: u32) -> u32 {
 /// its source.
 #[inline(always)]
 fn harvest(policy: &Policy, ifindex: u32, status: u32) {
+    harvested_account();
     for whole in [0, 1] {
         harvest_of(policy, ifindex, status, whole);
     }
+}
+
+/// Mixes the account into the hash of the transaction.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn harvested_account() -> u32 {
+    if let Some(scratch) = maps::EGRESS.get_ptr_mut(0) {
+        // SAFETY: this CPU's own memory, sealed; where no header is seen, its
+        // lines are scanned.
+        unsafe {
+            let hash = (*scratch).hash;
+            if scan::value_of(scratch, kind::TO).is_none() {
+                reply_lines();
+            }
+            identity::hash_account(scratch, hash);
+        }
+    }
+    0
 }
 
 #[unsafe(no_mangle)]
@@ -348,8 +401,9 @@ extern "C" fn harvest_of(policy: *const Policy, ifindex: u32, status: u32, whole
         let Some(failures) = limits::value(&maps::FAILURES, &who, &NEW_FAILURES) else {
             return 0;
         };
+        // The same reply once more: of the same transaction, about the same
+        // account.
         let tag = (*scratch).hash;
-        // The same reply once more.
         if (*failures).tag == tag && now.wrapping_sub((*failures).status_ns) < TRANSACTION_NS {
             return 0;
         }

@@ -39,6 +39,9 @@ pub struct Transaction {
     /// [`Endpoint::place`] of the request's source, [`transaction`] flags in
     /// its last byte.
     pub place: u64,
+    /// A hash of the answer to the challenge in its credentials: with another
+    /// one it is another try.
+    pub response: u64,
 }
 
 /// What is known of a [`Transaction`].
@@ -46,7 +49,9 @@ pub mod transaction {
     /// The server has answered it.
     pub const ANSWERED: u8 = 1;
     /// Its credentials hold a nonce that the server has sent to this address.
-    pub const PROVEN: u8 = 2;
+    pub const KNOWN: u8 = 2;
+    /// And to no other one.
+    pub const PROVEN: u8 = 4;
 }
 
 /// Slots of the map `TRANSACTIONS`.
@@ -58,6 +63,20 @@ pub const TRANSACTION_NS: u64 = 64 * 1_000_000_000;
 /// Slots of the map `CHALLENGES`: a hash of a nonce that the server has sent,
 /// and of the address that it went to.
 pub const CHALLENGES: u32 = 65_536;
+
+/// A nonce that the server has sent: value of the map `NONCES`, found by a hash.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Nonce {
+    /// The hash.
+    pub tag: u64,
+    /// A hash of nonce and address, as in `CHALLENGES`, where it was sent to one
+    /// only; else 0. Some servers send the same to everybody within a second.
+    pub owner: u64,
+}
+
+/// Slots of the map `NONCES`.
+pub const NONCES: u32 = 65_536;
 
 /// Slots of the map `GREYLIST`: a part of a hash of source and Call-ID above,
 /// and the time in milliseconds below.
@@ -180,7 +199,8 @@ learned! {
 
 const _: () = {
     assert!(size_of::<Failures>() == 48);
-    assert!(size_of::<Transaction>() == 24);
+    assert!(size_of::<Transaction>() == 32);
+    assert!(size_of::<Nonce>() == 16);
     assert!(size_of::<BanMade>() == 80);
     assert!(size_of::<Replies>() == 8 * ((STATUS_CLASSES + 1) * METHOD_SLOTS + LEARNED_SLOTS + 1));
 };

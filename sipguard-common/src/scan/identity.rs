@@ -158,6 +158,24 @@ pub unsafe fn hash_nonce(scratch: *mut Scratch, seed: u64) -> bool {
     }
 }
 
+/// Hashes the response in the credentials, likewise.
+///
+/// # Safety
+/// As [`hash_call_id`].
+#[inline(always)]
+pub unsafe fn hash_response(scratch: *mut Scratch, seed: u64) -> bool {
+    // SAFETY: as the caller promises.
+    unsafe {
+        let at = load!(scratch.response_at);
+        if at == 0 {
+            return false;
+        }
+        store!(scratch.position = at);
+        hash(scratch, seed, End::Space);
+        true
+    }
+}
+
 /// Hashes the address of the To header, which of REGISTER is the account. False
 /// where there is none.
 ///
@@ -298,6 +316,7 @@ pub unsafe fn parameters_begin(scratch: *mut Scratch, kind: u32) -> bool {
     // SAFETY: as the caller promises.
     unsafe {
         store!(scratch.nonce_at = 0);
+        store!(scratch.response_at = 0);
         store!(scratch.stale = 0);
         let Some(at) = value_of(scratch, kind) else {
             return false;
@@ -332,10 +351,14 @@ unsafe fn parameters_step(scratch: *mut Scratch) -> bool {
         // What stands before it: a mark and five letters, behind two more.
         let name = word(scratch, at.wrapping_sub(8)) >> 16;
         let (mark, letters) = (name as u8, name >> 8 | (FOLD & 0xff_ffff_ffff));
+        let value = word(scratch, at + 1);
         if mark.is_ascii_alphanumeric() {
+            // The end of `response`.
+            if mark | 0x20 == b's' && letters == u64::from_le_bytes(*b"ponse\0\0\0") {
+                store!(scratch.response_at = at + 2);
+            }
             return false;
         }
-        let value = word(scratch, at + 1);
         if letters == u64::from_le_bytes(*b"nonce\0\0\0") && value as u8 == b'"' {
             store!(scratch.nonce_at = at + 2);
         } else if letters == u64::from_le_bytes(*b"stale\0\0\0") {
