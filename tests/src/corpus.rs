@@ -23,6 +23,7 @@ mod postures;
 mod responses;
 mod scanners;
 mod signatures;
+pub mod stories;
 mod tcp;
 mod torture;
 

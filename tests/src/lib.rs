@@ -17,6 +17,7 @@ pub mod plans;
 pub mod random;
 pub mod rig;
 pub mod sip;
+pub mod stage;
 pub mod twin;
 
 mod checksum;
