@@ -6,6 +6,7 @@
 //! on a caller's stack through `bpf_loop`. The steps below are therefore
 //! written over raw pointers; on the host they run in plain loops.
 
+pub mod find;
 #[cfg(not(target_arch = "bpf"))]
 pub mod host;
 pub mod identity;
@@ -84,10 +85,8 @@ pub struct Scratch {
     header_end: u32,
     /// A bit for each [`kind`] of header that was seen.
     pub named: u32,
-    /// With all of these seen, the line scan need not go on; 0 for none.
-    pub need: u32,
-    /// Where the line scan stood when it had seen them.
-    stopped: u32,
+    /// With all of these seen, [`find`] need not go on.
+    need: u32,
     /// Name of the line: kind and length.
     name: u32,
     /// Fields that signatures look at, a bit each.
@@ -158,7 +157,6 @@ impl Scratch {
         header_end: 0,
         named: 0,
         need: 0,
-        stopped: 0,
         name: 0,
         fields: 0,
         state: 0,
@@ -257,7 +255,6 @@ pub unsafe fn new_packet(scratch: *mut Scratch) {
     // SAFETY: as the caller promises.
     unsafe {
         store!(scratch.class = 0);
-        store!(scratch.need = 0);
         store!(scratch.signature = 0);
         store!(scratch.would = 0);
     }
@@ -673,34 +670,18 @@ unsafe fn has_start_line(scratch: *const Scratch) -> bool {
     }
 }
 
-/// Puts the line scan on the start line, for no fields, until the [`kind`]s of
-/// this mask are seen; for 0, until the end of the header.
+/// Puts the line scan on the start line, for no fields.
 ///
 /// # Safety
 /// `scratch` is valid, the payload sealed and [`content`] known.
 #[inline(always)]
-pub unsafe fn scan_for(scratch: *mut Scratch, need: u32) {
+pub unsafe fn scan_all(scratch: *mut Scratch) {
     // SAFETY: as the caller promises.
     unsafe {
         let start = masked(load!(scratch.start));
         store!(scratch.position = start);
         store!(scratch.line = start);
         store!(scratch.fields = 0);
-        store!(scratch.need = need);
-    }
-}
-
-/// Lets the line scan go on to the end of the header from where it has stopped.
-///
-/// # Safety
-/// `scratch` is valid.
-#[inline(always)]
-pub unsafe fn scan_on(scratch: *mut Scratch) {
-    // SAFETY: as the caller promises.
-    unsafe {
-        let at = load!(scratch.stopped);
-        store!(scratch.position = at);
-        store!(scratch.need = 0);
     }
 }
 
@@ -758,8 +739,7 @@ pub unsafe fn value_of(scratch: *const Scratch, kind: u32) -> Option<u32> {
 }
 
 /// One step of the line scan: a word without line end, or the start of the
-/// next line. True at the end of the header, or once all that is needed was
-/// seen: then it can go on.
+/// next line. True at the end of the header.
 ///
 /// # Safety
 /// `scratch` is valid and its payload sealed.
@@ -807,9 +787,7 @@ unsafe fn scan_step(scratch: *mut Scratch) -> bool {
         }
         let ahead = if line_feeds(head) == 0 { 8 } else { 0 };
         store!(scratch.position = line + ahead);
-        let need = load!(scratch.need);
-        store!(scratch.stopped = line + ahead);
-        need != 0 && load!(scratch.named) & need == need
+        false
     }
 }
 

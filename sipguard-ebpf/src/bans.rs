@@ -65,7 +65,7 @@ pub(crate) fn would_ban(
 #[inline(always)]
 fn begin(policy: &Policy, reason: &Reason) -> Ban {
     let span_ns = if reason.proven { policy.ban_ns } else { policy.auth.unproven_ban_ns };
-    let since_ns = clock::now();
+    let since_ns = clock::tick();
     let Reason { rule, signature, failures, proven } = *reason;
     Ban {
         expires_ns: since_ns + span_ns,

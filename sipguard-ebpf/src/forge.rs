@@ -156,7 +156,7 @@ extern "C" fn forge_reply(context: *mut aya_ebpf::bindings::__sk_buff) -> u32 {
         if (*kept).len == 0 {
             return 0;
         }
-        learn::scan_rest(scratch);
+        learn::reply_lines();
         let len = (*scratch).len;
         // What has a body is another kind of reply.
         if (*scratch).header_end() != len || len != (*scratch).packet.len {

@@ -3,7 +3,7 @@
 use sipguard_common::{
     abi::{
         Endpoint, Failures, LEARNED_SLOTS, Learned, Policy, Replies, STATUS_CLASSES, Site,
-        TRANSACTION_NS, Verified, how,
+        TRANSACTION_NS, Verified, how, stealth,
     },
     decide::{
         Content,
@@ -166,7 +166,7 @@ extern "C" fn verify(ifindex: u32, is_proven: u32, how: u32, span_ns: u64) -> u3
     let Some(scratch) = maps::EGRESS.get_ptr_mut(0) else {
         return 0;
     };
-    let (now, is_proven) = (clock::now(), is_proven != 0);
+    let (now, is_proven) = (clock::tick(), is_proven != 0);
     // SAFETY: this CPU's own memory, and map values.
     unsafe {
         let receiver = receiver(scratch);
@@ -235,7 +235,7 @@ extern "C" fn end_verified(ifindex: u32) -> u32 {
     let Some(scratch) = maps::EGRESS.get_ptr_mut(0) else {
         return 0;
     };
-    let now = clock::now();
+    let now = clock::tick();
     let end = |endpoint: &Endpoint| {
         let Some(state) = standing::verified(endpoint) else {
             return false;
@@ -295,7 +295,7 @@ extern "C" fn fail(policy: *const Policy, ifindex: u32, status: u32) -> u32 {
     else {
         return 0;
     };
-    let now = clock::now();
+    let now = clock::tick();
     // SAFETY: this CPU's own memory, and a map value.
     unsafe {
         let source = (*scratch).source;
@@ -337,7 +337,7 @@ extern "C" fn harvest_of(policy: *const Policy, ifindex: u32, status: u32, whole
     else {
         return 0;
     };
-    let now = clock::now();
+    let now = clock::tick();
     // SAFETY: this CPU's own memory, and a map value.
     unsafe {
         let (who, max) = if whole == 0 {
@@ -453,7 +453,12 @@ extern "C" fn learn_message(policy: *const Policy, ifindex: u32) -> u32 {
     };
     // SAFETY: this CPU's own values.
     unsafe {
-        let said = match scan::content(scratch, policy).encode() {
+        let content = if identity::is_reply(scratch) {
+            RESPONSE
+        } else {
+            scan::content(scratch, policy).encode()
+        };
+        let said = match content {
             method @ 1..METHODS => {
                 count_method((&raw mut (*replies).requests).cast(), method);
                 Said { status: 0, method }
@@ -465,8 +470,11 @@ extern "C" fn learn_message(policy: *const Policy, ifindex: u32) -> u32 {
             }
         };
         let packet = &raw const (*scratch).packet;
-        if said.status == 1 || lists::is_trusted((*packet).destination, (*packet).destination_port)
-        {
+        // Nothing is learned of those.
+        if said.status == 1 || (said.status / 100 == 1 && policy.stealth != stealth::NONE) {
+            return leaves;
+        }
+        if lists::is_trusted((*packet).destination, (*packet).destination_port) {
             return leaves;
         }
         (*scratch).status = said.status;
@@ -480,26 +488,15 @@ const METHODS: u32 = METHOD_SLOTS as u32;
 const RESPONSE: u32 = Content::Response.encode();
 const REGISTER: u32 = Method::Register as u32;
 
-/// Scans lines of the header until its end, or until all is seen that is needed.
+/// Scans all lines of the header.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn reply_lines() -> u32 {
+pub(crate) extern "C" fn reply_lines() -> u32 {
     if let Some(scratch) = maps::EGRESS.get_ptr_mut(0) {
-        // SAFETY: this CPU's own memory, sealed, and the scan has begun.
-        unsafe { payload::scan_lines(scratch) }
+        // SAFETY: this CPU's own memory, sealed.
+        unsafe { payload::scan_all(scratch) }
     }
     0
-}
-
-/// Scans what is left of the header.
-///
-/// # Safety
-/// The scratch memory is that of the way out, sealed, and its scan has begun.
-#[inline(always)]
-pub(crate) unsafe fn scan_rest(scratch: *mut Scratch) {
-    // SAFETY: as the caller promises.
-    unsafe { scan::scan_on(scratch) }
-    reply_lines();
 }
 
 /// Reads a reply: status code and method by number. A status of 1 stands for
@@ -514,13 +511,21 @@ extern "C" fn read_reply() -> u32 {
     unsafe {
         let status = identity::status(scratch).unwrap_or(1);
         let is_tcp = is_tcp(scratch);
-        scan::scan_for(scratch, if is_tcp { 0 } else { needed(status) });
-        reply_lines();
-        let method = if identity::cseq(scratch) { (*scratch).cseq_method } else { 0 };
+        let need = needed(status);
+        if is_tcp || need == 0 {
+            reply_lines();
+        } else {
+            payload::find(scratch, need);
+        }
+        if !identity::cseq(scratch) {
+            // It answers no request.
+            return 1;
+        }
+        let method = (*scratch).cseq_method;
         if is_tcp {
             scan::scan_end(scratch);
         } else if method == REGISTER && status / 100 == 2 {
-            scan_rest(scratch);
+            reply_lines();
         }
         status | method << 16
     }

@@ -18,7 +18,7 @@ const ANY_PORT: [u8; 2] = [0, 0];
 
 #[inline(always)]
 fn holds(entry: &ListEntry) -> bool {
-    entry.expires_ns == 0 || clock::now() < entry.expires_ns
+    entry.expires_ns == 0 || clock::tick() < entry.expires_ns
 }
 
 /// The entry of this very key, where it holds.
@@ -156,7 +156,7 @@ fn banned(policy: *const Policy, packet: &Packet) -> Listed {
 fn holds_ban(endpoint: &Endpoint) -> bool {
     // SAFETY: where the LRU gives the ban to somebody else meanwhile, one
     // packet meets the end of that one's.
-    unsafe { maps::BANNED.get(endpoint) }.is_some_and(|ban| clock::now() < ban.expires_ns)
+    unsafe { maps::BANNED.get(endpoint) }.is_some_and(|ban| clock::tick() < ban.expires_ns)
 }
 
 /// Whether the list of trusted peers names an address with its port. Its index

@@ -180,7 +180,7 @@ fn close(
         };
         // Of a site only this connection: its next one says the same again, and
         // its neighbours are customers.
-        let is_site = standing::is_site(whole.address, clock::now());
+        let is_site = standing::is_site(whole.address, clock::tick());
         let banned = if is_site { &endpoint } else { &whole };
         let reason = Reason { rule, signature: slot, failures: 0, proven: true };
         bans::ban(policy, banned, &reason, ifindex, server);

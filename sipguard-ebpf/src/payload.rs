@@ -113,13 +113,31 @@ pub(crate) unsafe fn count_lines(scratch: *mut Scratch, max: u32, until: u32) {
     }
 }
 
-/// Scans lines of the header until its end, or until all is seen that is needed.
+/// Scans all lines of the header.
 ///
 /// # Safety
-/// The scratch memory is sealed and its scan has begun.
+/// The scratch memory is sealed.
 #[inline(always)]
-pub(crate) unsafe fn scan_lines(scratch: *mut Scratch) {
+pub(crate) unsafe fn scan_all(scratch: *mut Scratch) {
+    // SAFETY: as the caller promises.
+    unsafe { scan::scan_all(scratch) }
     repeat(scan::SCAN_CALLS, lines, Loop { scratch, table: core::ptr::null() });
+}
+
+unsafe extern "C" fn found(_: u64, context: *mut Loop) -> i64 {
+    // SAFETY: the context of `repeat`.
+    i64::from(unsafe { scan::find::call((*context).scratch) })
+}
+
+/// Finds CSeq and Call-ID, as far as they are needed.
+///
+/// # Safety
+/// The scratch memory is sealed.
+#[inline(always)]
+pub(crate) unsafe fn find(scratch: *mut Scratch, need: u32) {
+    // SAFETY: as the caller promises.
+    unsafe { scan::find::begin(scratch, need) }
+    repeat(scan::find::CALLS, found, Loop { scratch, table: core::ptr::null() });
 }
 
 /// What the payload in the scratch memory is, as `Content::encode` gives it.

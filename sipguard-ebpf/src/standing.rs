@@ -18,7 +18,7 @@ fn find(endpoint: &Endpoint, source: Address) -> (u32, u32) {
     if maps::KNOWN.get(word).is_none_or(|bits| *bits & bit == 0) {
         return (STRANGER, 0);
     }
-    let now = clock::now();
+    let now = clock::tick();
     if !endpoint.is_whole() {
         let holds = |one: &Verified| now < one.expires_ns;
         // SAFETY: map values, which other CPUs write whole.

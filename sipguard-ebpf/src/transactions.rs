@@ -33,8 +33,8 @@ const fn flag(flag: u8) -> u64 {
     (flag as u64) << FLAGS_SHIFT
 }
 
-/// The tag of the message in the scratch memory, whose client has this address;
-/// 0 where it has no Call-ID or CSeq.
+/// The tag of the message in the scratch memory, whose CSeq was read and whose
+/// client has this address; 0 where it has no Call-ID.
 ///
 /// # Safety
 /// The scratch memory is sealed and its lines are scanned.
@@ -42,7 +42,7 @@ const fn flag(flag: u8) -> u64 {
 unsafe fn tag(scratch: *mut Scratch, client: Address) -> u64 {
     // SAFETY: as the caller promises.
     unsafe {
-        if !identity::cseq(scratch) || !identity::hash_call_id(scratch, seed(client)) {
+        if !identity::hash_call_id(scratch, seed(client)) {
             return 0;
         }
         mix((*scratch).hash, u64::from((*scratch).cseq)) | 1
@@ -84,6 +84,9 @@ extern "C" fn note_request() -> u32 {
                 flags = flag(transaction::PROVEN);
             }
         }
+        if !identity::cseq(scratch) {
+            return 0;
+        }
         let tag = tag(scratch, client);
         if tag == 0 {
             return 0;
@@ -92,7 +95,7 @@ extern "C" fn note_request() -> u32 {
         else {
             return 0;
         };
-        let now = clock::now();
+        let now = clock::tick();
         // The same request again: it may be answered already.
         if (*slot).tag == tag && now.wrapping_sub((*slot).at_ns) < TRANSACTION_NS {
             return 0;
@@ -128,7 +131,7 @@ extern "C" fn answered_request() -> u64 {
         };
         if tag == 0
             || (*slot).tag != tag
-            || clock::now().wrapping_sub((*slot).at_ns) >= TRANSACTION_NS
+            || clock::tick().wrapping_sub((*slot).at_ns) >= TRANSACTION_NS
         {
             return 0;
         }

@@ -12,17 +12,25 @@
 //! children, which the kernel kills when this process ends, however it ends.
 //! So nothing is left behind and the machine's own network is never touched.
 
+pub mod answerer;
 pub mod capture;
+pub mod carrier;
 pub mod egress;
 pub mod foreign;
+pub mod forger;
+pub mod kamailio;
 pub mod lab;
 pub mod namespace;
 pub mod phone;
 pub mod policy;
 pub mod process;
+pub mod registrar;
 pub mod scanner;
 pub mod server;
 pub mod sipguard;
+pub mod softphone;
+pub mod subscriber;
+pub mod talker;
 pub mod tcp;
 pub mod tool;
 pub mod traffic;

@@ -44,18 +44,20 @@ fn filters_of_ours(lab: &Lab) -> Result<Vec<String>> {
     Ok(ours.map(|one| one["options"]["handle"].to_string()).collect())
 }
 
-/// Runs `work` in the server's namespace, with programs that are attached there
-/// as before Linux 6.6, whatever kernel this is.
-fn with_clsact<T: Send>(lab: &Lab, work: impl FnOnce(Kernel) -> Result<T> + Send) -> Result<T> {
+/// Runs `work` in the server's namespace, with programs that are attached nowhere
+/// yet.
+fn with_kernel(lab: &Lab, work: impl FnOnce(Kernel) -> Result<()> + Send) -> Result<()> {
     lab.server().enter(|| {
-        let attached = || {
-            let mut kernel = Kernel::load()?;
-            let attached = kernel.attach_by(WAN, Mode::Auto, EgressMode::Clsact)?;
-            ensure!(attached.egress == EgressMode::Clsact);
-            work(kernel)
-        };
-        attached().map_err(io::Error::other)
+        let load_and_work = || work(Kernel::load()?);
+        load_and_work().map_err(io::Error::other)
     })
+}
+
+/// Attaches as before Linux 6.6, whatever kernel this is.
+fn attach_by_clsact(kernel: &mut Kernel) -> Result<()> {
+    let attached = kernel.attach_by(WAN, Mode::Auto, EgressMode::Clsact)?;
+    ensure!(attached.egress == EgressMode::Clsact);
+    Ok(())
 }
 
 #[test]
@@ -148,42 +150,39 @@ fn d15_anothers_discipline_and_filters_stay_as_they_were() -> Result<()> {
     add_filter(&lab, WAN, "ingress", "7", "1")?;
     // In the place that ours would take, and with its handle.
     add_filter(&lab, WAN, "egress", "65000", "0x53495031")?;
-    let all = || -> Result<String> {
-        let shown = |side| tc(&lab, &["filter", "show", "dev", WAN, side]);
-        Ok([shown("egress")?.text(), shown("ingress")?.text()].concat())
+    let shown = || -> Result<String> {
+        let show = |side| tc(&lab, &["filter", "show", "dev", WAN, side]);
+        Ok([show("egress")?.text(), show("ingress")?.text()].concat())
     };
-    let before = all()?;
+    let before = shown()?;
     let others = filters(&lab, WAN)?;
     let sipguard = Sipguard::start(&lab, &Policy::usual()?, &["--iface", WAN])?;
     ensure!(ours(&lab)? == 1);
     ensure!(filters(&lab, WAN)?.starts_with(&others));
     sipguard.stop()?.success()?;
-    ensure!(all()? == before, "{}", all()?);
+    ensure!(shown()? == before, "{}", shown()?);
     ensure!(discipline(&lab, WAN)?.as_deref() == Some("clsact"));
 
-    with_clsact(&lab, |mut kernel| {
+    with_kernel(&lab, |mut kernel| {
+        attach_by_clsact(&mut kernel)?;
         let all = filters(&lab, WAN)?;
         ensure!(all.len() == 3 && all.starts_with(&others), "{all:?}");
         let own = all.last().context("a filter")?;
         ensure!(own["pref"] == 65_001 && own["options"]["bpf_name"] == OURS, "{own}");
         kernel.detach();
-        Ok(())
-    })?;
-    ensure!(all()? == before, "{}", all()?);
-    ensure!(discipline(&lab, WAN)?.as_deref() == Some("clsact"));
+        ensure!(shown()? == before, "{}", shown()?);
 
-    // An empty one, too.
-    tc(&lab, &["qdisc", "replace", "dev", WAN, "clsact"])?;
-    for side in ["egress", "ingress"] {
-        tc(&lab, &["filter", "del", "dev", WAN, side])?;
-    }
-    with_clsact(&lab, |mut kernel| {
+        // An empty one, too.
+        for side in ["egress", "ingress"] {
+            tc(&lab, &["filter", "del", "dev", WAN, side])?;
+        }
+        attach_by_clsact(&mut kernel)?;
+        ensure!(ours(&lab)? == 1);
         kernel.detach();
+        ensure!(filters(&lab, WAN)?.is_empty());
+        ensure!(discipline(&lab, WAN)?.as_deref() == Some("clsact"));
         Ok(())
-    })?;
-    ensure!(filters(&lab, WAN)?.is_empty());
-    ensure!(discipline(&lab, WAN)?.as_deref() == Some("clsact"));
-    Ok(())
+    })
 }
 
 #[test]
@@ -192,28 +191,25 @@ fn a_discipline_of_ours_goes_with_us_unless_somebody_uses_it() -> Result<()> {
         return Ok(());
     }
     let lab = Lab::new()?;
-    with_clsact(&lab, |mut kernel| {
+    with_kernel(&lab, |mut kernel| {
+        attach_by_clsact(&mut kernel)?;
         ensure!(filters_of_ours(&lab)?.len() == 1 && lab.xdp_program(WAN)?.is_some());
         kernel.detach();
-        Ok(())
-    })?;
-    ensure!(discipline(&lab, WAN)?.is_none() && lab.xdp_program(WAN)?.is_none());
+        ensure!(discipline(&lab, WAN)?.is_none() && lab.xdp_program(WAN)?.is_none());
 
-    // Without a word, as after a panic.
-    with_clsact(&lab, |kernel| {
-        drop(kernel);
-        Ok(())
-    })?;
-    ensure!(discipline(&lab, WAN)?.is_none());
-
-    with_clsact(&lab, |mut kernel| {
+        attach_by_clsact(&mut kernel)?;
         add_filter(&lab, WAN, "ingress", "7", "1")?;
         kernel.detach();
+        ensure!(ours(&lab)? == 0);
+        ensure!(discipline(&lab, WAN)?.as_deref() == Some("clsact"), "with another's filter");
+
+        // Without a word, as after a panic.
+        tc(&lab, &["qdisc", "del", "dev", WAN, "clsact"])?;
+        attach_by_clsact(&mut kernel)?;
+        drop(kernel);
+        ensure!(discipline(&lab, WAN)?.is_none());
         Ok(())
-    })?;
-    ensure!(ours(&lab)? == 0);
-    ensure!(discipline(&lab, WAN)?.as_deref() == Some("clsact"), "with somebody else's filter");
-    Ok(())
+    })
 }
 
 /// Its filters for what goes out would run over what comes in.
@@ -224,20 +220,15 @@ fn the_older_discipline_is_refused_and_nothing_is_left() -> Result<()> {
     }
     let lab = Lab::new()?;
     tc(&lab, &["qdisc", "add", "dev", WAN, "ingress"])?;
-    lab.server().enter(|| {
-        let refused = || {
-            let mut kernel = Kernel::load()?;
-            let Err(error) = kernel.attach_by(WAN, Mode::Auto, EgressMode::Clsact) else {
-                bail!("it was attached");
-            };
-            let expected = matches!(&error, KernelError::NoRoomForClsact { interface, kind }
-                if interface == WAN && kind == "ingress");
-            ensure!(expected, "{error}");
-            ensure!(lab.xdp_program(WAN)?.is_none(), "the ingress program was left there");
-            drop(kernel);
-            Ok(())
+    with_kernel(&lab, |mut kernel| {
+        let Err(error) = kernel.attach_by(WAN, Mode::Auto, EgressMode::Clsact) else {
+            bail!("it was attached");
         };
-        refused().map_err(io::Error::other)
+        let expected = matches!(&error, KernelError::NoRoomForClsact { interface, kind }
+            if interface == WAN && kind == "ingress");
+        ensure!(expected, "{error}");
+        ensure!(lab.xdp_program(WAN)?.is_none(), "the ingress program was left there");
+        Ok(())
     })?;
     ensure!(discipline(&lab, WAN)?.as_deref() == Some("ingress"));
     ensure!(filters(&lab, WAN)?.is_empty());

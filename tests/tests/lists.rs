@@ -309,8 +309,8 @@ fn bans_are_listed_and_lifted() {
     }
     kernel.ban(address("203.0.113.9"), Duration::ZERO, Rule::Signature).expect("a ban");
     let mut bans = kernel.bans().expect("bans");
-    bans.sort_by_key(|ban| ban.source);
-    let sources: Vec<String> = bans.iter().map(|ban| ban.source.to_string()).collect();
+    bans.sort_by_key(|ban| ban.who.source);
+    let sources: Vec<String> = bans.iter().map(|ban| ban.who.source.to_string()).collect();
     assert_eq!(sources, ["198.51.100.7/32", "198.51.100.200/32", "2001:db8:5::/64"]);
     for ban in &bans {
         assert_eq!((ban.rule, ban.signature), (Rule::Signature, 0));

@@ -1,13 +1,24 @@
 //! Reloading under traffic: nobody who is trusted throughout loses a packet,
 //! and no scanner gets one through.
 
-use std::{net::IpAddr, time::Duration};
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
+};
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, anyhow, ensure};
 use tests::rig::{
     lab::{Lab, SERVER, STRANGER, STRANGERS, TRUSTED, WAN},
     policy::{Policy, peer, signature},
+    registrar::{Registrar, Ways},
     sipguard::Sipguard,
+    subscriber::{Deed, Subscribers},
+    talker::Talker,
     tool::{Tool, can_run},
     traffic::{FLOOD, Flow, Listener, request, sender},
     wait,
@@ -21,6 +32,9 @@ const RELOADS_IN_A_FLOOD: usize = 100;
 
 /// Packets of the trunk that arrive between two reloads at least.
 const BETWEEN: usize = 20;
+
+/// Between two questions of a phone.
+const ASKING: Duration = Duration::from_millis(20);
 
 /// How long those may take.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -225,5 +239,46 @@ fn a_broken_edit_keeps_the_last_good_policy() -> Result<()> {
 
     usual.write(sipguard.folder())?;
     ensure!(sipguard.hang_up()?.0);
+    Ok(())
+}
+
+/// L30: a registered phone is known throughout reloads: each of its OPTIONS is
+/// answered, which no stranger's is.
+#[test]
+fn l30_reloads_under_traffic_forget_no_verified_endpoint() -> Result<()> {
+    if !can_run(&[TOOLS, &[Tool::Unshare, Tool::Kamailio, Tool::Sipp]].concat()) {
+        return Ok(());
+    }
+    let lab = Lab::new()?;
+    let _registrar = Registrar::start(&lab, Ways::default())?;
+    let usual = Policy::usual()?;
+    let sipguard = Sipguard::start(&lab, &usual, &["--iface", WAN])?;
+    let other = other_than(&usual);
+    Subscribers::one(STRANGER, 5062, 1001).does(Deed::Register(1), &lab)?;
+    let phone = Talker::new(&lab, STRANGER, 5062)?;
+    let stop = Arc::new(AtomicBool::new(false));
+    let stopped = Arc::clone(&stop);
+    let asking = thread::spawn(move || {
+        let mut asked = 0;
+        while !stopped.load(Ordering::Relaxed) {
+            let answer = phone.ask(&phone.request("OPTIONS", "1001", "1002"))?;
+            ensure!(answer.starts_with("SIP/2.0 200 "), "{answer}");
+            asked += 1;
+            // Within what one phone may ask.
+            thread::sleep(ASKING);
+        }
+        Ok(asked)
+    });
+    for reload in 0..RELOADS / 2 {
+        let policy = if reload.is_multiple_of(2) { &other } else { &usual };
+        policy.write(sipguard.folder())?;
+        let (ok, message) = sipguard.hang_up()?;
+        ensure!(ok, "reload {reload}: {message}");
+    }
+    stop.store(true, Ordering::Relaxed);
+    let asked = asking.join().map_err(|_| anyhow!("the phone has panicked"))??;
+    let stats = sipguard.stats()?;
+    println!("{} reloads, {asked} OPTIONS of the phone; {stats}", RELOADS / 2);
+    ensure!(asked > 100 && stats.packets("options")? == 0, "{stats}");
     Ok(())
 }

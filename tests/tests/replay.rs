@@ -10,13 +10,13 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use jiff::{SignedDuration, Timestamp};
-use serde_json::Value;
+use serde_json::{Value, json};
 use sipguard::{
     kernel::Action as Judged,
     policy::{self, Plan, RuleMode},
     replay::{Captured, Direction, Replay, Summary},
 };
-use sipguard_common::{method::Method, rule::Rule};
+use sipguard_common::{abi::Learned, method::Method, rule::Rule};
 use tests::{
     kernel::or_skip,
     packet::{Packet, ethernet, ethertype},
@@ -243,6 +243,64 @@ fn f36_known_sources_that_lose_packets_are_hurt() {
     assert_eq!(replay.summary().outgoing, 3);
 }
 
+/// What the server sent then teaches what it taught then, by the capture's own
+/// clock: who has registered is a customer, until that ends.
+#[test]
+fn f36_what_the_server_sent_teaches() {
+    let Some(mut replay) = replay(plan_with("")) else { return };
+    let (phone, server) = ("198.51.100.7:5061", "203.0.113.1:5060");
+    let challenge = "Digest realm=\"a\", nonce=\"c0ffee0011223344\"";
+    let register = |number: u32| {
+        let sequence = format!("{number} REGISTER");
+        Message::request("REGISTER", "sip:203.0.113.1").replace("CSeq", &sequence)
+    };
+    let reply = |status: &str, number: u32| {
+        Message::response(status, "REGISTER")
+            .replace("Call-ID", "b1c4e6@198.51.100.7")
+            .replace("CSeq", &format!("{number} REGISTER"))
+    };
+    let credentials = format!("{challenge}, username=\"200\", uri=\"sip:a\", response=\"0f\"");
+    let came_in = |message: Message| Packet::udp(phone, server).payload(message.build()).build();
+    let left = |message: Message| Packet::udp(server, phone).payload(message.build()).build();
+
+    let mut judge = |milliseconds: i64, frame: &[u8]| {
+        let seen = replay.judge(&captured(after(milliseconds), frame)).expect("a verdict");
+        let taught: Vec<(Learned, u64)> = seen.taught.counts().collect();
+        (seen.outcome.map(|outcome| outcome.rule), taught)
+    };
+    let options = request("OPTIONS");
+    assert_eq!(judge(0, &options), (Some(Rule::Options), vec![]));
+    assert_eq!(judge(10, &came_in(register(1))), (Some(Rule::Stranger), vec![]));
+    let refusal = reply("401 Unauthorized", 1).header("WWW-Authenticate", challenge);
+    // As anybody gets it who has not registered yet.
+    assert_eq!(judge(20, &left(refusal)), (None, vec![(Learned::Harvest, 1)]));
+    let again = register(2).header("Authorization", &credentials);
+    assert_eq!(judge(30, &came_in(again)), (Some(Rule::Stranger), vec![]));
+    let accepted = reply("200 OK", 2).header("Contact", "<sip:200@198.51.100.7>;expires=600");
+    assert_eq!(judge(40, &left(accepted)), (None, vec![(Learned::Verified, 1)]));
+    assert_eq!(judge(600_000, &options), (Some(Rule::Verified), vec![]));
+    assert_eq!(judge(600_041, &options).0, Some(Rule::Options), "it has ended");
+
+    let summary = replay.summary();
+    let learned = [(Learned::Verified, 1), (Learned::Harvest, 1)];
+    assert_eq!(summary.learned, BTreeMap::from(learned));
+    assert_eq!((summary.outgoing, summary.dropped), (2, 2));
+}
+
+/// Whatever the server sends and however long it is.
+#[test]
+fn f36_packets_of_the_server_of_any_length_are_read() {
+    let Some(mut replay) = replay(plan_with("")) else { return };
+    let message = Message::response("200 OK", "OPTIONS").build();
+    let whole = Packet::udp("203.0.113.1:5060", "198.51.100.7:5061").payload(message).build();
+    for len in (0..whole.len()).chain([1_500, 3_500, 3_501, 9_000, 65_553, 65_554]) {
+        let mut frame = whole.clone();
+        frame.resize(len, b' ');
+        let out = Captured { direction: Some(Direction::Out), ..captured(after(0), &frame) };
+        assert_eq!(replay.judge(&out).expect("no refusal").outcome, None, "{len}");
+    }
+}
+
 /// The direction that the capture gives holds, whatever the ports.
 #[test]
 fn f36_the_capture_knows_what_came_in() {
@@ -289,7 +347,7 @@ fn run(lab: &Lab, file: &Path, folder: &Folder, arguments: &[&str]) -> Result<Fi
 }
 
 /// The packets and the summary of `replay --json`.
-fn json(finished: &Finished) -> Result<(Vec<Value>, Value)> {
+fn answer(finished: &Finished) -> Result<(Vec<Value>, Value)> {
     let text = finished.text();
     let lines: Result<Vec<Value>, _> = text.lines().map(serde_json::from_str).collect();
     let mut lines = lines.with_context(|| format!("no JSON:\n{finished}"))?;
@@ -341,7 +399,7 @@ fn f36_replay_counts_what_the_filter_has_counted() -> Result<()> {
     let live = sipguard.stats()?;
 
     let replayed = run(&lab, &file, sipguard.folder(), &["--json"])?.success()?;
-    let (lines, summary) = json(&replayed)?;
+    let (lines, summary) = answer(&replayed)?;
     let replayed = counts(&summary["rules"])?;
     ensure!(replayed == counts(&live.0["rules"])?, "{replayed:?}, but live {live}");
     ensure!(replayed.values().sum::<u64>() == lines.len() as u64);
@@ -371,7 +429,7 @@ fn f36_what_would_be_dropped_and_who_would_be_hurt() -> Result<()> {
     let usual = folder(&lab, "usual", &Policy::usual()?)?;
 
     let judged = |file: &PathBuf| -> Result<(Vec<Value>, Value)> {
-        json(&run(&lab, file, &usual, &["--json"])?.success()?)
+        answer(&run(&lab, file, &usual, &["--json"])?.success()?)
     };
     let (lines, summary) = judged(&ethernet)?;
     let (cooked_lines, cooked_summary) = judged(&cooked)?;
@@ -384,18 +442,21 @@ fn f36_what_would_be_dropped_and_who_would_be_hurt() -> Result<()> {
     ensure!(known["dropped"] == 0 && known["known"] == true && known["hurt"] == false);
     ensure!(source(&summary, TRUSTED)?["dropped"] == 0);
     ensure!(summary["outgoing"].as_u64().is_some_and(|count| count > 0));
+    ensure!(summary["learned"]["verified"] == 1, "{summary}");
+    ensure!(counts(&summary["rules"])?.contains_key("verified"), "{summary}");
 
-    let (all, _) = json(&run(&lab, &ethernet, &usual, &["--json", "--direction", "both"])?)?;
+    let (all, _) = answer(&run(&lab, &ethernet, &usual, &["--json", "--direction", "both"])?)?;
     ensure!(Some(all.len() as u64) == summary["packets"].as_u64());
     let outgoing = all.iter().filter(|line| line["rule"].is_null() && line["verdict"].is_null());
     ensure!(Some(outgoing.count() as u64) == summary["outgoing"].as_u64());
+    ensure!(all.iter().filter(|line| line["taught"] == json!(["verified"])).count() == 1);
 
-    // Too strict a limit for a phone that the server knows.
-    let strict = "[limits.stranger]\nregister = { rate = \"1/h\", burst = 2 }\n";
+    // Too strict a limit for a phone that the server does not know yet.
+    let strict = "[limits.stranger]\nregister = { rate = \"1/h\", burst = 1 }\n";
     let strict = folder(&lab, "strict", &Policy::usual()?.with_main(strict))?;
-    let (_, summary) = json(&run(&lab, &ethernet, &strict, &["--json"])?.success()?)?;
+    let (_, summary) = answer(&run(&lab, &ethernet, &strict, &["--json"])?.success()?)?;
     let hurt = source(&summary, phone().address)?;
-    ensure!(hurt["hurt"] == true && hurt["by"]["rate_method"] == 4, "{hurt}");
+    ensure!(hurt["hurt"] == true && hurt["by"] == json!({"rate_method": 1}), "{hurt}");
     let text = run(&lab, &ethernet, &strict, &[])?.success()?.text();
     ensure!(text.contains("\nhurt: 1 "), "{text}");
 
@@ -403,7 +464,7 @@ fn f36_what_would_be_dropped_and_who_would_be_hurt() -> Result<()> {
     let len = fs::metadata(&ethernet)?.len() - 1;
     let cut = cut(&ethernet, usize::try_from(len)?)?;
     let failed = run(&lab, &cut, &usual, &["--json"])?.expect_code(1)?;
-    let (_, summary) = json(&failed)?;
+    let (_, summary) = answer(&failed)?;
     ensure!(summary["complete"] == false);
     ensure!(summary["packets"] == all.len() as u64 - 1, "{summary}");
     let words = failed.words();

@@ -2,7 +2,7 @@
 //! the kernel program has its loop helper.
 
 use super::{
-    MATCH_CALLS, PAYLOAD_MAX, SCAN_CALLS, SKIP_CALLS, Scratch, begin, body_begin, body_call,
+    MATCH_CALLS, PAYLOAD_MAX, SCAN_CALLS, SKIP_CALLS, Scratch, begin, body_begin, body_call, find,
     match_begin, match_call, match_end, needs_skip, scan_begin, scan_call, scan_end, seal,
     skip_call,
 };
@@ -54,6 +54,28 @@ pub fn content(scratch: &mut Scratch, policy: &Policy) -> u32 {
             let _ = (0..SKIP_CALLS).any(|_| skip_call(scratch));
         }
         super::content(scratch, policy).encode()
+    }
+}
+
+/// Finds the headers of these [`super::kind`]s, of CSeq and Call-ID, behind
+/// [`content`].
+pub fn find(scratch: &mut Scratch, need: u32) {
+    let scratch = &raw mut *scratch;
+    // SAFETY: as above.
+    unsafe {
+        find::begin(scratch, need);
+        let _ = (0..find::CALLS).any(|_| find::call(scratch));
+    }
+}
+
+/// Finds every header, and the end of the message.
+pub fn scan(scratch: &mut Scratch) {
+    let scratch = &raw mut *scratch;
+    // SAFETY: as above.
+    unsafe {
+        super::scan_all(scratch);
+        let _ = (0..SCAN_CALLS).any(|_| scan_call(scratch));
+        scan_end(scratch);
     }
 }
 

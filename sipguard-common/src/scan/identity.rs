@@ -256,6 +256,21 @@ fn method(first: u64, second: u64) -> Method {
     }
 }
 
+/// Whether a reply starts at `position`, as a server writes it; then that is the
+/// start of the message.
+///
+/// # Safety
+/// `scratch` is valid and its payload sealed.
+#[inline(always)]
+pub unsafe fn is_reply(scratch: *mut Scratch) -> bool {
+    // SAFETY: as the caller promises.
+    unsafe {
+        let position = load!(scratch.position);
+        store!(scratch.start = position);
+        word(scratch, position) == u64::from_le_bytes(*b"SIP/2.0 ")
+    }
+}
+
 /// The status code of the reply that starts at `start`; `None` where there is
 /// none (RFC 3261 section 7.2).
 ///

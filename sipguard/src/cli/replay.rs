@@ -136,6 +136,7 @@ struct Line<'a> {
     signature: Option<&'a str>,
     would: Vec<&'static str>,
     mode: Option<&'static str>,
+    taught: Vec<&'static str>,
 }
 
 impl<'a> Line<'a> {
@@ -153,6 +154,7 @@ impl<'a> Line<'a> {
             signature: outcome.and_then(|outcome| Some(outcome.signature?.name.as_str())),
             would: outcome.map_or_else(Vec::new, would),
             mode: outcome.map(|outcome| outcome.mode.name()),
+            taught: seen.taught.counts().map(|(what, _)| what.name()).collect(),
         }
     }
 }
@@ -197,6 +199,7 @@ impl Lines {
                     "RULE",
                     "WOULD DROP BY",
                     "SIGNATURE",
+                    "TAUGHT",
                 ],
             )?;
         }
@@ -213,6 +216,7 @@ impl Lines {
                 line.rule,
                 (!line.would.is_empty()).then(|| line.would.join(",")).as_deref(),
                 line.signature.map(|name| sanitise(name, MAX_NAME)).as_deref(),
+                (!line.taught.is_empty()).then(|| line.taught.join(",")).as_deref(),
             ]
             .map(or_none)
             .each_ref()
@@ -221,10 +225,10 @@ impl Lines {
     }
 
     /// Columns as wide as what they mostly hold: nobody knows yet what comes.
-    fn row(&mut self, n: &str, cells: [&str; 8]) -> Result<(), Failure> {
-        let [time, source, destination, method, verdict, rule, would, signature] = cells;
+    fn row(&mut self, n: &str, cells: [&str; 9]) -> Result<(), Failure> {
+        let [time, source, destination, method, verdict, rule, would, signature, taught] = cells;
         let row = format!(
-            "{n:>7}  {time:<27}  {source:<21}  {destination:<21}  {method:<9}  {verdict:<7}  {rule:<14}  {would:<13}  {signature}"
+            "{n:>7}  {time:<27}  {source:<21}  {destination:<21}  {method:<9}  {verdict:<7}  {rule:<14}  {would:<13}  {signature:<20}  {taught}"
         );
         Ok(writeln!(self.out, "{}", row.trim_end())?)
     }
@@ -280,6 +284,7 @@ fn summary_json(plan: &Plan, summary: &Summary, complete: bool) -> Value {
         "would_drop": summary.spared,
         "not_sip": not_sip(summary),
         "outgoing": summary.outgoing,
+        "learned": learned(summary).collect::<serde_json::Map<_, _>>(),
         "rules": summary.rules.iter().map(rule).collect::<Vec<_>>(),
         "sources": summary.ranking().into_iter().map(source).collect::<Vec<_>>(),
         "of_other_sources": summary.of_other_sources,
@@ -297,6 +302,11 @@ fn by_rule(counts: &BTreeMap<Rule, u64>) -> serde_json::Map<String, Value> {
     counts.iter().map(|(rule, n)| (rule.name().to_owned(), json!(n))).collect()
 }
 
+/// What was learned by name, where there is anything.
+fn learned(summary: &Summary) -> impl Iterator<Item = (String, Value)> {
+    summary.learned.iter().map(|(what, count)| (what.name().to_owned(), json!(count)))
+}
+
 fn summary_text(plan: &Plan, summary: &Summary) -> String {
     let mut parts = vec![format!(
         "{} packets: {} dropped, {} passed, {} not for a protected port, {} sent by the server",
@@ -311,6 +321,10 @@ fn summary_text(plan: &Plan, summary: &Summary) -> String {
             "{} of those that passed would be dropped, were it not for mode observe",
             summary.spared
         ));
+    }
+    let learned = learned(summary).map(|(what, count)| format!("{what} {count}"));
+    if let Some(learned) = learned.reduce(|all, one| format!("{all}, {one}")) {
+        parts.push(format!("learned from what the server sent: {learned}"));
     }
     let rules: Vec<_> = summary
         .rules

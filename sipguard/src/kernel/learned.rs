@@ -5,7 +5,7 @@ use aya::{
     maps::{HashMap, MapData, MapError, PerCpuArray},
 };
 use sipguard_common::{
-    abi::{self, Address, Endpoint, Failures, INTERFACE_SLOTS, Replies, Site, Verified},
+    abi::{self, Address, Endpoint, Failures, Replies, Site, Verified},
     known,
 };
 
@@ -92,13 +92,9 @@ impl LearnedMaps {
         self.known.set(word, bits | bit, 0).map_err(KernelError::map("making an address known"))
     }
 
-    /// What has left, of all interfaces and CPUs.
-    pub(super) fn replies(&self) -> Result<Replies, KernelError> {
-        let mut sum = Replies::ZERO;
-        for slot in 0..INTERFACE_SLOTS as u32 {
-            replies::add(&mut sum, &replies::of_slot(&self.replies, slot)?);
-        }
-        Ok(sum)
+    /// What has left the interface of a slot, summed over CPUs.
+    pub(super) fn replies(&self, slot: u32) -> Result<Replies, KernelError> {
+        replies::of_slot(&self.replies, slot)
     }
 
     /// What has left the interfaces in these slots, the first of which is for

@@ -11,5 +11,5 @@ mod summary;
 
 pub use capture::{Capture, CaptureError, Captured, Damage, Direction};
 pub use link::{name as link_name, to_ethernet};
-pub use run::{MAX_FRAME, Outcome, Replay, Seen};
+pub use run::{MAX_FRAME, Outcome, Replay, Seen, Taught};
 pub use summary::{MAX_SOURCES, Notes, RuleCount, SourceCount, Summary};

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use jiff::Timestamp;
 use sipguard_common::{
+    abi::{LEARNED_SLOTS, Learned},
     frame::{Packet, Transport, parse},
     message::{Start, classify},
     method::Method,
@@ -26,6 +27,10 @@ use crate::{
 /// Bytes of a frame that the program is run over: more than any packet of IP
 /// has, and what BPF_PROG_TEST_RUN takes.
 pub const MAX_FRAME: usize = 65_535 + 18;
+
+/// The same of what leaves, where the kernel takes less; more of it than that is
+/// not read.
+const MAX_EGRESS_FRAME: usize = 3_500;
 
 /// BPF_PROG_TEST_RUN takes no shorter frame, and Ethernet knows none.
 const MIN_FRAME: usize = 14;
@@ -69,8 +74,28 @@ pub struct Seen<'a> {
     pub destination: Option<Endpoint>,
     /// Of a request, where it could be read.
     pub method: Option<Method>,
-    /// `None` for what the server has sent: the filter does not see it.
+    /// `None` for what the server has sent: that is not judged.
     pub outcome: Option<Outcome<'a>>,
+    /// What the filter learns from it, if the server has sent it.
+    pub taught: Taught,
+}
+
+/// What was learned from a packet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Taught([u64; LEARNED_SLOTS]);
+
+impl Taught {
+    /// What was learned, and how often.
+    pub fn counts(&self) -> impl Iterator<Item = (Learned, u64)> {
+        let counts = Learned::ALL.iter().map(|what| (*what, self.0[*what as usize]));
+        counts.filter(|(_, count)| *count > 0)
+    }
+
+    fn between(before: &[u64; LEARNED_SLOTS], after: &[u64; LEARNED_SLOTS]) -> Self {
+        let mut taught = *after;
+        taught.iter_mut().zip(before).for_each(|(after, before)| *after -= before);
+        Self(taught)
+    }
 }
 
 impl Seen<'_> {
@@ -91,6 +116,8 @@ pub struct Replay {
     summary: Summary,
     /// What the program's clock was set to last.
     set_ns: Option<u64>,
+    /// What the program has learned so far.
+    learned: [u64; LEARNED_SLOTS],
     frame: Vec<u8>,
 }
 
@@ -111,7 +138,8 @@ impl Replay {
         kernel.apply(&plan)?;
         let sides = Sides::new(&plan, own);
         let (summary, frame) = (Summary::default(), Vec::new());
-        Ok(Self { kernel, plan, clock, sides, summary, set_ns: None, frame })
+        let (set_ns, learned) = (None, [0; LEARNED_SLOTS]);
+        Ok(Self { kernel, plan, clock, sides, summary, set_ns, learned, frame })
     }
 
     /// The policy.
@@ -158,9 +186,14 @@ impl Replay {
             destination: read.as_ref().map(|read| read.destination),
             method: read.as_ref().and_then(|read| read.method),
             outcome: None,
+            taught: Taught::default(),
         };
         if is_outgoing {
             self.summary.add_outgoing(read.as_ref());
+            if read.is_some_and(|read| !read.payload.is_empty()) {
+                seen.taught = self.learn()?;
+                self.summary.add_taught(&seen.taught);
+            }
             return Ok(seen);
         }
         let outcome = if is_short {
@@ -168,11 +201,7 @@ impl Replay {
             let (rule, action) = (Rule::NotSip, Action::Pass);
             Outcome { rule, action, signature: None, would: 0, mode: self.plan.modes.of(rule) }
         } else {
-            let now_ns = self.clock.now_ns();
-            if self.set_ns != Some(now_ns) {
-                self.kernel.set_clock(now_ns)?;
-                self.set_ns = Some(now_ns);
-            }
+            self.set_clock()?;
             let verdict = self.kernel.run(&self.frame)?;
             if verdict.method != Method::Unknown {
                 seen.method = Some(verdict.method);
@@ -188,6 +217,27 @@ impl Replay {
         seen.outcome = Some(outcome);
         self.summary.add(seen.source.map(|source| source.address), outcome, captured.len);
         Ok(seen)
+    }
+
+    /// Runs the egress program over the frame, which the server has sent. What
+    /// becomes of it there is of no account: the capture says that it has left.
+    fn learn(&mut self) -> Result<Taught, KernelError> {
+        self.set_clock()?;
+        let frame = self.frame.get(..MAX_EGRESS_FRAME).unwrap_or(&self.frame);
+        self.kernel.run_egress(frame)?;
+        let learned = self.kernel.replies()?.learned;
+        let taught = Taught::between(&self.learned, &learned);
+        self.learned = learned;
+        Ok(taught)
+    }
+
+    fn set_clock(&mut self) -> Result<(), KernelError> {
+        let now_ns = self.clock.now_ns();
+        if self.set_ns != Some(now_ns) {
+            self.kernel.set_clock(now_ns)?;
+            self.set_ns = Some(now_ns);
+        }
+        Ok(())
     }
 }
 

@@ -6,9 +6,9 @@ use std::{
     net::IpAddr,
 };
 
-use sipguard_common::{method::Method, rule::Rule};
+use sipguard_common::{abi::Learned, method::Method, rule::Rule};
 
-use super::{Outcome, run::Read};
+use super::{Outcome, Taught, run::Read};
 
 /// Sources that are counted one by one; a flood of faked ones has more.
 pub const MAX_SOURCES: usize = 65_536;
@@ -100,6 +100,8 @@ pub struct Summary {
     pub spared: u64,
     pub rules: BTreeMap<Rule, RuleCount>,
     pub sources: HashMap<IpAddr, SourceCount>,
+    /// What the server's packets have taught, and how often.
+    pub learned: BTreeMap<Learned, u64>,
     /// Judged packets of sources beyond [`MAX_SOURCES`].
     pub of_other_sources: u64,
     pub notes: Notes,
@@ -130,6 +132,12 @@ impl Summary {
             && let Some(count) = self.source(read.destination.address)
         {
             count.known = true;
+        }
+    }
+
+    pub(super) fn add_taught(&mut self, taught: &Taught) {
+        for (what, count) in taught.counts() {
+            *self.learned.entry(what).or_default() += count;
         }
     }
 

@@ -37,6 +37,14 @@ impl Policy {
         })
     }
 
+    /// The same without signatures: attackers are not known by their looks.
+    ///
+    /// # Errors
+    /// As [`Self::usual`].
+    pub fn unsigned() -> Result<Self> {
+        Ok(Self { signatures: String::new(), ..Self::usual()? })
+    }
+
     /// The same with this in sipguard.toml.
     #[must_use]
     pub fn with_main(self, main: &str) -> Self {

@@ -1,12 +1,12 @@
 //! Scanners, as they are.
 
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, process::Command, time::Duration};
 
 use anyhow::{Result, bail};
 
 use super::{
     lab::{Lab, SERVER},
-    process::{self, Finished},
+    process::{self, Finished, Process},
     tool::{Tool, fixture},
 };
 
@@ -21,6 +21,9 @@ const LAUNCHER: &str = "sipvicious_renamed.py";
 
 /// The extensions or passwords that are guessed.
 const GUESSES: &str = "100-140";
+
+/// What an [`Attacker`]'s tools call themselves.
+const ATTACKER: &str = "Grandstream GXP2140 1.0.9.14";
 
 /// A tool that sends many requests from a stranger's address, whatever comes
 /// back.
@@ -69,6 +72,11 @@ fn sipvicious(
     user_agent: Option<&str>,
     arguments: &[&str],
 ) -> Result<Finished> {
+    process::run(&mut command(lab, tool, user_agent, arguments)?, LIMIT)
+}
+
+/// A tool of sipvicious, under a name of its own or another one.
+fn command(lab: &Lab, tool: &str, user_agent: Option<&str>, arguments: &[&str]) -> Result<Command> {
     let mut command = lab.outside().command(Tool::Sipvicious.path()?)?;
     match user_agent {
         Some(user_agent) => command.arg(fixture(LAUNCHER)).args([tool, user_agent]),
@@ -76,7 +84,66 @@ fn sipvicious(
     };
     command.args(arguments).arg(SERVER.to_string());
     // They keep notes there.
-    process::run(command.env("HOME", lab.folder()).current_dir(lab.folder()), LIMIT)
+    command.env("HOME", lab.folder()).current_dir(lab.folder());
+    Ok(command)
+}
+
+/// Somebody with a name that no signature knows, who attacks from an address
+/// and port.
+#[derive(Clone, Copy, Debug)]
+pub struct Attacker {
+    pub address: IpAddr,
+    pub port: u16,
+}
+
+impl Attacker {
+    /// svcrack begins to guess the password of a user: numbers in a range.
+    ///
+    /// # Errors
+    /// Where the tool is missing.
+    pub fn guesses(self, lab: &Lab, user: u32, passwords: &str) -> Result<Attacking> {
+        let user = user.to_string();
+        self.starts(lab, "svcrack", &["-u", &user, "-r", passwords, "--maximumtime=2"])
+    }
+
+    /// svwar begins to look for users in a range, with a method.
+    ///
+    /// # Errors
+    /// Where the tool is missing.
+    pub fn looks_for(self, lab: &Lab, users: &str, method: &str) -> Result<Attacking> {
+        let arguments = ["--force", "-e", users, "-m", method, "--maximumtime=2"];
+        self.starts(lab, "svwar", &arguments)
+    }
+
+    fn starts(self, lab: &Lab, tool: &str, arguments: &[&str]) -> Result<Attacking> {
+        let (address, port) = (self.address.to_string(), self.port.to_string());
+        let arguments = [&["-b", &address, "-P", &port][..], arguments].concat();
+        let process = Process::start(&mut command(lab, tool, Some(ATTACKER), &arguments)?)?;
+        Ok(Attacking(process))
+    }
+}
+
+/// A tool of sipvicious at work.
+#[derive(Debug)]
+pub struct Attacking(Process);
+
+impl Attacking {
+    /// What it has found in the end: users, each with its password, or with
+    /// what svwar says of it.
+    ///
+    /// # Errors
+    /// Where it does not end.
+    pub fn found(self) -> Result<Vec<(String, String)>> {
+        Ok(self.0.finish(LIMIT)?.text().lines().filter_map(found).collect())
+    }
+}
+
+/// Reads a line of a table of two columns, but for its head.
+fn found(line: &str) -> Option<(String, String)> {
+    let mut cells = line.strip_prefix('|')?.strip_suffix('|')?.split('|').map(str::trim);
+    let (user, what) = (cells.next()?, cells.next()?);
+    user.parse::<u32>().ok()?;
+    Some((user.to_owned(), what.to_owned()))
 }
 
 /// A tool and how it is used, from a stranger's address.

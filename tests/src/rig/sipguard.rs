@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use nix::{sys::signal::Signal, unistd::Pid};
 use serde_json::Value;
 
@@ -136,6 +136,18 @@ impl<'a> Sipguard<'a> {
     /// Where `stats --json` fails.
     pub fn stats(&self) -> Result<Stats> {
         Ok(Stats(self.json(&["stats", "--json"])?))
+    }
+
+    /// The bans that hold.
+    ///
+    /// # Errors
+    /// Where `list banned --json` fails.
+    pub fn bans(&self) -> Result<Vec<Value>> {
+        let mut lists = self.json(&["list", "banned", "--json"])?;
+        match lists["banned"].take() {
+            Value::Array(bans) => Ok(bans),
+            other => bail!("no list of bans: {other}"),
+        }
     }
 
     /// Sends SIGHUP and waits until the reload has ended, well or not; returns

@@ -11,6 +11,7 @@ use nix::unistd::geteuid;
 /// A program that tests run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tool {
+    Baresip,
     Curl,
     Ethtool,
     Ip,
@@ -38,6 +39,7 @@ impl Tool {
     #[must_use]
     pub fn find(self) -> Option<PathBuf> {
         let path = match self {
+            Self::Baresip => return on_path("baresip"),
             Self::Curl => return on_path("curl"),
             Self::Ethtool => return on_path("ethtool"),
             Self::Iptables => return on_path("iptables-legacy-restore"),

@@ -60,6 +60,7 @@ pub(crate) const TESTS: &[Package] = &[
     Package::new("tcpdump", "/usr/bin/tcpdump", "seeing what reached the server"),
     Package::new("sipsak", "/usr/bin/sipsak", "a scanner, and a prober of trunks"),
     Package::new("sip-tester", "/usr/bin/sipp", "registrations and calls"),
+    Package::new("baresip-core", "/usr/bin/baresip", "a softphone"),
     Package::new("kamailio", "/usr/sbin/kamailio", "a SIP server to protect")
         .masking("kamailio.service"),
     PYTHON_VENV,

@@ -23,6 +23,10 @@ const LEAVE: u32 = u32::MAX;
 /// TC_ACT_SHOT.
 const DROP: u32 = 2;
 
+/// The counters' slot of interfaces without one of their own: a program that
+/// is never attached has no other.
+const OTHER: u32 = 0;
+
 /// Bytes that the program adds to a frame at most.
 const GROWTH: usize = 2048;
 
@@ -118,12 +122,12 @@ impl TestKernel {
         self.kernel.bans.set_endpoint(who, ban)
     }
 
-    /// What has left so far, on all interfaces and CPUs.
+    /// What has left so far.
     ///
     /// # Errors
     /// Where the kernel refuses.
     pub fn replies(&self) -> Result<Replies, KernelError> {
-        self.kernel.learned.replies()
+        self.kernel.learned.replies(OTHER)
     }
 
     /// How often something was learned so far.

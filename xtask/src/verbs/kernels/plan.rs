@@ -25,15 +25,20 @@ const NATIVE: &[&str] = &[
 const GENERIC: &[&str] =
     &["generic_where_asked_for", "generic_with_a_warning_where_the_driver_cannot"];
 
-/// The test executable about what leaves: by clsact below Linux 6.6, else tcx.
-const EGRESS: &str = "attach_egress";
+/// The test executable about what leaves.
+const LEAVING: &str = "egress_run";
+/// The one about how the program comes there, by clsact below Linux 6.6, else by
+/// tcx, and those of its tests that take the way that the kernel has.
+const ATTACH_EGRESS: &str = "attach_egress";
+const EGRESS: &[&str] =
+    &["what_leaves", "after_kill_9", "other_programs", "anothers_discipline", "it_does_not_start"];
 
 /// Variables that make tests shorter: software emulation takes its time.
 const SHORTER: &[&str] = &["SIPGUARD_TEST_PACKETS=30000"];
 
 /// The test executables that a virtual machine needs.
 pub(super) fn executables() -> impl Iterator<Item = &'static str> {
-    CORPUS.iter().copied().chain([PROGRAM, ATTACH, EGRESS])
+    CORPUS.iter().copied().chain([PROGRAM, ATTACH, LEAVING, ATTACH_EGRESS])
 }
 
 /// One command.
@@ -80,7 +85,9 @@ pub(super) fn steps(workspace: &Workspace, expectation: &Expectation) -> Vec<Ste
             }
             (Expected::Works, Check::Native) => vec![tests(check, ATTACH, NATIVE)],
             (Expected::Works, Check::Generic) => vec![tests(check, ATTACH, GENERIC)],
-            (Expected::Works, Check::Egress) => vec![tests(check, EGRESS, &[])],
+            (Expected::Works, Check::Egress) => {
+                vec![tests(check, LEAVING, &[]), tests(check, ATTACH_EGRESS, EGRESS)]
+            }
         })
         .collect()
 }
