@@ -295,6 +295,7 @@ mod tests {
                 Rule::Signature
                 | Rule::Oversize
                 | Rule::RateMethod
+                | Rule::RateAuth
                 | Rule::RateSource
                 | Rule::RateSubnet
                 | Rule::Fanout

@@ -161,17 +161,25 @@ unsafe fn read_reply(scratch: *mut Scratch) -> Said {
     // SAFETY: as the caller promises.
     unsafe {
         let lines = || {
+            scan::scan_all(scratch);
             let _ = (0..SCAN_CALLS).any(|_| scan::scan_call(scratch));
         };
         let status = identity::status(scratch).unwrap_or(UNREADABLE);
         let is_tcp = (*scratch).packet.protocol == u32::from(TCP);
-        scan::scan_for(scratch, if is_tcp { 0 } else { needed(status) });
-        lines();
-        let method = if identity::cseq(scratch) { (*scratch).cseq_method } else { 0 };
+        match needed(status) {
+            need if need != 0 && !is_tcp => {
+                scan::find::begin(scratch, need);
+                let _ = (0..scan::find::CALLS).any(|_| scan::find::call(scratch));
+            }
+            _ => lines(),
+        }
+        if !identity::cseq(scratch) {
+            return Said { status: UNREADABLE, method: Method::Unknown as u32 };
+        }
+        let method = (*scratch).cseq_method;
         if is_tcp {
             scan::scan_end(scratch);
         } else if method == Method::Register as u32 && status / 100 == 2 {
-            scan::scan_on(scratch);
             lines();
         }
         Said { status, method }
@@ -304,7 +312,7 @@ impl Lessons for Lesson<'_, '_> {
         if waiting.place != self.receiver.place {
             self.sender = Some(Endpoint { place: waiting.place, ..self.receiver });
         }
-        Some(Noted { is_proven: waiting.is_proven })
+        Some(waiting.noted)
     }
 
     fn is_stale(&mut self) -> bool {
@@ -333,7 +341,7 @@ impl Lessons for Lesson<'_, '_> {
         if !is_proven {
             return;
         }
-        let account = (how == how::REGISTER).then(|| self.twin.reading_out().account()).flatten();
+        let account = (how == how::REGISTER).then(|| self.twin.reading_out().account(1)).flatten();
         let hash = account.unwrap_or_else(|| mix(1, self.receiver.place));
         let now_ns = self.twin.now_ns;
         let site = self.twin.state.sites.entry(self.source).or_default();
@@ -349,7 +357,18 @@ impl Lessons for Lesson<'_, '_> {
         }
     }
 
+    fn give_back(&mut self, is_proven: bool) {
+        let which = usize::from(is_proven);
+        let interval_ns = self.policy().auth.tries[which].interval_ns;
+        if let Some(state) = self.twin.state.strangers.get_mut(&self.source) {
+            state.tries_ns[which] = state.tries_ns[which].saturating_sub(interval_ns);
+        }
+    }
+
     fn succeed(&mut self) {
+        if let Some(state) = self.twin.state.strangers.get_mut(&self.source) {
+            state.tries_ns = [0; 2];
+        }
         for who in [Some(Endpoint::whole(self.source)), Some(self.receiver), self.sender] {
             let failures = who.and_then(|who| self.twin.state.failures.get_mut(&who));
             failures.into_iter().for_each(Failures::clear);
@@ -370,6 +389,16 @@ impl Lessons for Lesson<'_, '_> {
     }
 
     fn harvest(&mut self, _status: u32) {
+        if self.twin.egress.named >> kind::TO & 1 == 0 {
+            // SAFETY: the scratch memory is ours, and sealed.
+            unsafe {
+                let scratch = &raw mut *self.twin.egress;
+                scan::scan_all(scratch);
+                let _ = (0..SCAN_CALLS).any(|_| scan::scan_call(scratch));
+            }
+        }
+        let tag = self.tag;
+        self.tag = self.twin.reading_out().account(tag).unwrap_or(tag);
         let max = self.policy().auth.harvest;
         self.harvest_of(self.receiver, max);
         self.harvest_of(Endpoint::whole(self.source), max * SOURCE_HARVEST);

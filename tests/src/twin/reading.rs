@@ -9,6 +9,8 @@ use sipguard_common::{
     },
 };
 
+use super::state::NonceHash;
+
 /// Scratch memory with a message, sealed and its lines scanned, and the key of
 /// the hashes.
 pub(super) struct Reader<'s> {
@@ -42,11 +44,19 @@ impl Reader<'_> {
         Some(mix(self.hash_call_id(client)?, u64::from(number)) | 1)
     }
 
-    /// A hash of the account that a registration is about.
-    pub(super) fn account(&mut self) -> Option<u64> {
+    /// A hash of the account that the message is about.
+    pub(super) fn account(&mut self, seed: u64) -> Option<u64> {
         let scratch = &raw mut *self.scratch;
         // SAFETY: as above.
-        unsafe { identity::hash_account(scratch, 1).then(|| (*scratch).hash) }
+        unsafe { identity::hash_account(scratch, seed).then(|| (*scratch).hash) }
+    }
+
+    /// A hash of the response in the credentials, of which the parameters were
+    /// read; 0 where there is none.
+    pub(super) fn response(&mut self) -> u64 {
+        let scratch = &raw mut *self.scratch;
+        // SAFETY: as above.
+        unsafe { if identity::hash_response(scratch, self.key) { (*scratch).hash } else { 0 } }
     }
 
     /// Seconds that a registration was granted for, if the message says so.
@@ -72,22 +82,24 @@ impl Reader<'_> {
         }
     }
 
-    /// A hash of the nonce that was found, and of an address.
-    fn nonce(&mut self, client: Address) -> Option<u64> {
-        let (seed, scratch) = (self.seed(client), &raw mut *self.scratch);
+    /// The hashes of the nonce that was found, for an address.
+    fn nonce(&mut self, client: Address) -> Option<NonceHash> {
+        let scratch = &raw mut *self.scratch;
         // SAFETY: as above.
-        unsafe { identity::hash_nonce(scratch, seed).then(|| (*scratch).hash | 1) }
+        let hash = unsafe { identity::hash_nonce(scratch, self.key).then(|| (*scratch).hash) }?;
+        let Address([head, tail]) = client;
+        Some(NonceHash { owned: mix(mix(hash, head), tail) | 1, itself: hash | 1 })
     }
 
-    /// Of a request with credentials, a hash of the nonce in them, if any.
-    pub(super) fn credentials(&mut self, client: Address) -> Option<Option<u64>> {
+    /// Of a request with credentials, the nonce in them, if any.
+    pub(super) fn credentials(&mut self, client: Address) -> Option<Option<NonceHash>> {
         self.parameters(kind::CREDENTIALS)?;
         Some(self.nonce(client))
     }
 
-    /// Of a challenge, a hash of its nonce, if any, and whether it says that the
-    /// old one was stale.
-    pub(super) fn challenge(&mut self, client: Address) -> Option<(Option<u64>, bool)> {
+    /// Of a challenge, its nonce, if any, and whether it says that the old one was
+    /// stale.
+    pub(super) fn challenge(&mut self, client: Address) -> Option<(Option<NonceHash>, bool)> {
         self.parameters(kind::CHALLENGE)?;
         let nonce = self.nonce(client);
         Some((nonce, self.scratch.stale != 0))
