@@ -64,7 +64,7 @@ pub(crate) unsafe fn keep(scratch: *mut Scratch) {
         if line > PAYLOAD_MAX || len > LINE_MAX || nonce_at >= len {
             return;
         }
-        payload::count_lines(scratch, MAX_LINES, line);
+        payload::count_lines(MAX_LINES, line);
         if (*scratch).position != line {
             return;
         }
@@ -181,10 +181,11 @@ unsafe fn draw(kept: *mut Scratch) {
 /// What the reply becomes: pieces with their lengths, in order.
 struct Pieces {
     status: u32,
-    /// Of the reply: behind its first line, where the challenge goes, and the
-    /// end.
+    /// Of the reply: behind its first line, where the challenge goes, where it
+    /// goes on then, and the end.
     first: u32,
     insert: u32,
+    rest: u32,
     end: u32,
     line: u32,
 }
@@ -229,14 +230,27 @@ extern "C" fn forge_reply(context: *mut aya_ebpf::bindings::__sk_buff) -> u32 {
         if (*scratch).header_end() != len || len != (*scratch).packet.len {
             return 0;
         }
-        payload::count_lines(scratch, 1, len);
+        payload::count_lines(1, len);
         let first = (*scratch).position;
-        // Where there are fewer headers, before the empty line.
-        payload::count_lines(scratch, (*kept).lines, len.wrapping_sub(2));
-        let insert = (*scratch).position;
+        let (insert, rest) = match scan::value_of(scratch, kind::CHALLENGE) {
+            // In the place of the challenge that is there.
+            Some(value) => {
+                payload::count_lines(MAX_LINES, value);
+                let insert = (*scratch).position;
+                let lines = (*scratch).found;
+                payload::count_lines(lines + 1, len);
+                (insert, (*scratch).position)
+            }
+            // Where there are fewer headers, before the empty line.
+            None => {
+                payload::count_lines((*kept).lines, len.wrapping_sub(2));
+                ((*scratch).position, (*scratch).position)
+            }
+        };
         draw(kept);
         transactions::remember_forged(scratch, kept);
-        let pieces = Pieces { status: (*kept).status, first, insert, end: len, line: (*kept).len };
+        let pieces =
+            Pieces { status: (*kept).status, first, insert, rest, end: len, line: (*kept).len };
         u32::from(rewrite(context.cast(), scratch, kept, &pieces).is_some())
     }
 }
@@ -256,7 +270,7 @@ unsafe fn rewrite(
     let is_proxy = pieces.status == 407;
     let head = if is_proxy { PROXY.len() } else { UNAUTHORIZED.len() } as u32;
     let middle = pieces.insert.wrapping_sub(pieces.first);
-    let tail = pieces.end.wrapping_sub(pieces.insert);
+    let tail = pieces.end.wrapping_sub(pieces.rest);
     let new = head + middle + pieces.line + tail;
     if new > PAYLOAD_MAX {
         return None;
@@ -277,7 +291,7 @@ unsafe fn rewrite(
         }
         store(context, payload + head, bytes(scratch, pieces.first), middle)?;
         store(context, line, bytes(kept, 0), pieces.line)?;
-        store(context, line + pieces.line, bytes(scratch, pieces.insert), tail)?;
+        store(context, line + pieces.line, bytes(scratch, pieces.rest), tail)?;
         lengths(context, packet, pieces.end, new)?;
         // The scratch memory is free now: the new payload is summed up there.
         let length = opaque(u64::from(new));

@@ -11,7 +11,7 @@ use sipguard_common::{
         place, transaction,
     },
     decide::standing::STRANGER,
-    frame::UDP,
+    frame::{TCP, UDP},
     learn::Noted,
     method::Method,
     rule::Rule,
@@ -100,9 +100,15 @@ extern "C" fn credentials() -> u64 {
         if owned == 0 || sent.is_none_or(|sent| *sent != owned) {
             return 0;
         }
-        let nonce = maps::NONCES.get((itself >> 32) as u32 & (NONCES - 1));
-        let is_own = nonce.is_some_and(|nonce| nonce.tag == itself && nonce.owner == owned);
-        flag(transaction::KNOWN) | if is_own { flag(transaction::PROVEN) } else { 0 }
+        let known = flag(transaction::KNOWN);
+        let Some(nonce) = maps::NONCES.get((itself >> 32) as u32 & (NONCES - 1)) else {
+            return known;
+        };
+        if nonce.tag != itself || nonce.owner != owned {
+            return known;
+        }
+        let forged = if nonce.forged != 0 { flag(transaction::FORGED) } else { 0 };
+        known | flag(transaction::PROVEN) | forged
     }
 }
 
@@ -153,7 +159,9 @@ extern "C" fn note_request(policy: *const Policy) -> u32 {
             return 0;
         }
         let is_try = (*scratch).cseq_method == REGISTER && (*scratch).standing == STRANGER;
-        let is_proven = flags & flag(transaction::PROVEN) != 0;
+        // What comes over TCP has come from where it says.
+        let is_proven =
+            flags & flag(transaction::PROVEN) != 0 || (*packet).protocol == u32::from(TCP);
         let is_over = is_try && !limits::try_password(policy, is_proven);
         if is_over && policy.enforced & Rule::RateAuth.bit() != 0 {
             return 1;
@@ -217,6 +225,7 @@ pub(crate) const fn noted(answered: u64) -> Noted {
     Noted {
         is_known: answered & flag(transaction::KNOWN) != 0,
         is_proven: answered & flag(transaction::PROVEN) != 0,
+        is_forged: answered & flag(transaction::FORGED) != 0,
     }
 }
 
@@ -237,9 +246,9 @@ extern "C" fn remember_nonce() -> u32 {
         let end = (*scratch).position;
         let (owned, itself) = nonce(scratch, (*scratch).packet.destination);
         (*scratch).position = end;
-        sent(owned, itself);
+        sent(owned, itself, 0);
         let stale = (*scratch).stale;
-        if (*scratch).packet.protocol == u32::from(UDP) {
+        if stale == 0 && (*scratch).packet.protocol == u32::from(UDP) {
             forge::keep(scratch);
         }
         u32::from(stale != 0)
@@ -248,7 +257,7 @@ extern "C" fn remember_nonce() -> u32 {
 
 /// Remembers the hashes of a nonce that was sent.
 #[inline(always)]
-unsafe fn sent(owned: u64, itself: u64) {
+unsafe fn sent(owned: u64, itself: u64, forged: u64) {
     if owned == 0 {
         return;
     }
@@ -260,7 +269,7 @@ unsafe fn sent(owned: u64, itself: u64) {
         // SAFETY: a map value.
         unsafe {
             if (*slot).tag != itself {
-                slot.write(Nonce { tag: itself, owner: owned });
+                slot.write(Nonce { tag: itself, owner: owned, forged });
             } else if (*slot).owner != owned {
                 (*slot).owner = 0;
             }
@@ -279,7 +288,7 @@ pub(crate) unsafe fn remember_forged(scratch: *const Scratch, forged: *mut Scrat
     // SAFETY: as the caller promises.
     unsafe {
         let (owned, itself) = nonce(forged, (*scratch).packet.destination);
-        sent(owned, itself);
+        sent(owned, itself, 1);
     }
 }
 

@@ -52,6 +52,8 @@ pub mod transaction {
     pub const KNOWN: u8 = 2;
     /// And to no other one.
     pub const PROVEN: u8 = 4;
+    /// And it was made up.
+    pub const FORGED: u8 = 8;
 }
 
 /// Slots of the map `TRANSACTIONS`.
@@ -73,6 +75,9 @@ pub struct Nonce {
     /// A hash of nonce and address, as in `CHALLENGES`, where it was sent to one
     /// only; else 0. Some servers send the same to everybody within a second.
     pub owner: u64,
+    /// 1 where the server never sent it: it is one of a reply that was made a
+    /// challenge.
+    pub forged: u64,
 }
 
 /// Slots of the map `NONCES`.
@@ -200,7 +205,7 @@ learned! {
 const _: () = {
     assert!(size_of::<Failures>() == 48);
     assert!(size_of::<Transaction>() == 32);
-    assert!(size_of::<Nonce>() == 16);
+    assert!(size_of::<Nonce>() == 24);
     assert!(size_of::<BanMade>() == 80);
     assert!(size_of::<Replies>() == 8 * ((STATUS_CLASSES + 1) * METHOD_SLOTS + LEARNED_SLOTS + 1));
 };

@@ -73,19 +73,17 @@ pub struct AuthSettings {
 }
 
 /// REGISTERs with credentials of one stranger until one is right: `failures` at
-/// once whose sender is proven, and six for each five of them in an hour; of those
-/// that may be forged three and four for each five. Together with the defaults
-/// that is 18 in an hour, whatever a guesser makes of nonces (N08).
+/// once, and then in an hour two for each five of them where the sender may be
+/// forged, and six where it is not. Together with the defaults that is 18 in an
+/// hour, whatever a guesser makes of nonces (N08).
 fn tries(failures: u32) -> [Limit; 2] {
     const HOUR_NS: u64 = 3600 * 1_000_000_000;
     let failures = u64::from(failures);
-    let limit = |hourly: u64, burst: u64| {
-        Limit::new((failures * hourly / 5).max(1), HOUR_NS, (failures * burst / 5).max(1))
-    };
+    let limit = |hourly: u64| Limit::new((failures * hourly / 5).max(1), HOUR_NS, failures);
     if failures == 0 {
         return [Limit::UNLIMITED; 2];
     }
-    [limit(4, 3), limit(6, 5)].map(|limit| limit.unwrap_or(Limit::UNLIMITED))
+    [limit(2), limit(6)].map(|limit| limit.unwrap_or(Limit::UNLIMITED))
 }
 
 impl Default for AuthSettings {

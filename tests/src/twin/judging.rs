@@ -7,7 +7,7 @@ use sipguard_common::{
     admission,
     bucket::Limit,
     decide::{self, Basis, Judgement, Listed, Message, World, standing},
-    frame::{Packet, Transport},
+    frame::{Packet, TCP, Transport},
     method::{Class, Method},
     rule::Rule,
     scan::{self, host},
@@ -157,7 +157,8 @@ impl Message for Judging<'_, '_> {
         }
         let is_try =
             method == Method::Register as u32 && Basis::standing(self) == standing::STRANGER;
-        let is_over = is_try && !self.tries(noted.is_proven);
+        let is_over =
+            is_try && !self.tries(noted.is_proven || self.packet.protocol == u32::from(TCP));
         if is_over && self.policy().enforced & Rule::RateAuth.bit() != 0 {
             return false;
         }

@@ -92,7 +92,7 @@ impl Twin<'_> {
             read_reply(scratch);
         }
         if let Some((Some(nonce), _)) = self.reading_out().challenge(packet.destination) {
-            self.state.sent(nonce);
+            self.state.sent(nonce, true);
         }
     }
 
@@ -321,7 +321,7 @@ impl Lessons for Lesson<'_, '_> {
             return false;
         };
         if let Some(nonce) = nonce {
-            self.twin.state.sent(nonce);
+            self.twin.state.sent(nonce, false);
         }
         is_stale
     }

@@ -89,13 +89,13 @@ impl State {
         }
     }
 
-    /// Remembers that the server has sent a nonce.
-    pub(super) fn sent(&mut self, nonce: NonceHash) {
+    /// Remembers that the server has sent a nonce, or that it seems to have.
+    pub(super) fn sent(&mut self, nonce: NonceHash, is_forged: bool) {
         let NonceHash { owned, itself } = nonce;
         self.challenges.insert(slot(owned, CHALLENGES), owned);
         let known = self.nonces.entry(slot(itself, NONCES)).or_default();
         if known.tag != itself {
-            *known = Nonce { tag: itself, owner: owned };
+            *known = Nonce { tag: itself, owner: owned, forged: u64::from(is_forged) };
         } else if known.owner != owned {
             known.owner = 0;
         }
@@ -107,11 +107,12 @@ impl State {
             self.challenges.get(&slot(nonce.owned, CHALLENGES)) == Some(&nonce.owned)
         };
         let Some(NonceHash { owned, itself }) = nonce.filter(is_known) else {
-            return Noted { is_known: false, is_proven: false };
+            return Noted { is_known: false, is_proven: false, is_forged: false };
         };
         let known = self.nonces.get(&slot(itself, NONCES));
-        let is_proven = known.is_some_and(|known| known.tag == itself && known.owner == owned);
-        Noted { is_known: true, is_proven }
+        let known = known.filter(|known| known.tag == itself && known.owner == owned);
+        let is_forged = known.is_some_and(|known| known.forged != 0);
+        Noted { is_known: true, is_proven: known.is_some(), is_forged }
     }
 }
 

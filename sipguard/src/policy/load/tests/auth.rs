@@ -41,7 +41,7 @@ fn f21_profiles_and_numbers_reach_the_plan() {
         harvest: 50,
         window_ns: 7200 * S,
         unproven_ban_ns: 60 * S,
-        tries: [Limit::new(4, 3600 * S, 3).unwrap(), Limit::new(7, 3600 * S, 6).unwrap()],
+        tries: [Limit::new(2, 3600 * S, 6).unwrap(), Limit::new(7, 3600 * S, 6).unwrap()],
     };
     assert_eq!(written.policy.auth, expected);
     assert_eq!(written.policy.ban_ns, 7 * 86_400 * S);
@@ -89,7 +89,7 @@ fn f44_postures_ban_as_they_say() {
         harvest: 15,
         window_ns: 900 * S,
         unproven_ban_ns: 60 * S,
-        tries: [Limit::new(2, 3600 * S, 1).unwrap(), Limit::new(3, 3600 * S, 3).unwrap()],
+        tries: [Limit::new(1, 3600 * S, 3).unwrap(), Limit::new(3, 3600 * S, 3).unwrap()],
     };
     assert_eq!((attack.auth, attack.ban_ns), (expected, 900 * S));
     assert_eq!(attack.stealth, abi::stealth::CHALLENGES);
