@@ -197,11 +197,13 @@ pub struct ListSizes {
 #[repr(C)]
 pub struct Source {
     pub tat_ns: [u64; BUCKETS],
+    /// The same of [`Auth::tries`].
+    pub tries_ns: [u64; 2],
 }
 
 impl Source {
     /// A source that was never seen.
-    pub const NEW: Self = Self { tat_ns: [0; BUCKETS] };
+    pub const NEW: Self = Self { tat_ns: [0; BUCKETS], tries_ns: [0; 2] };
 }
 
 /// Ports that one stranger was seen to send from: a bitmap by a hash of the
@@ -297,7 +299,7 @@ const _: () = {
     assert!(size_of::<ListKey>() == 24);
     assert!(size_of::<ListEntry>() == 16);
     assert!(size_of::<ListSizes>() == 32);
-    assert!(size_of::<Source>() == 80);
+    assert!(size_of::<Source>() == 96);
     assert!(size_of::<Counters>() == 2304);
     assert!(size_of::<Ports>() == 80);
     assert!(size_of::<Interfaces>() == 64);

@@ -131,8 +131,10 @@ pub trait Message: Basis {
     /// Whether it is over the limits on size and header lines.
     fn is_oversize(&mut self) -> bool;
     /// Notes a request that goes on to the server, if it has credentials: the
-    /// reply will tell whether they are right.
-    fn note(&mut self);
+    /// reply will tell whether they are right. False where a stranger has tried
+    /// as many REGISTERs as ban, and none was right so far: with rule
+    /// [`Rule::RateAuth`] enforced it is not noted then.
+    fn note(&mut self) -> bool;
 }
 
 /// The outcome for one packet, by number.
@@ -328,7 +330,10 @@ fn request<M: Message>(message: &mut M, content: u32, is_tcp: bool) -> Judgement
     if rule != 0 {
         return Judgement { rule, method };
     }
-    message.note();
+    // The replies to what comes at once come too late to count.
+    if !message.note() && message.hit(Rule::RateAuth) {
+        return of(Rule::RateAuth);
+    }
     of(if is_unknown { Rule::Unparsed } else { passed(standing) })
 }
 

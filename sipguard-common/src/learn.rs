@@ -33,8 +33,12 @@ pub enum Fate {
 /// A request with credentials that the message answers for the first time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Noted {
-    /// Whether whoever sent it has seen the server's challenge.
+    /// Whether its nonce was sent to where it came from.
+    pub is_known: bool,
+    /// And to nobody else: then whoever sent it has seen the challenge.
     pub is_proven: bool,
+    /// And it was made up by sipguard: the server will call it stale.
+    pub is_forged: bool,
 }
 
 /// What a lesson may ask for and change. All of it is about the endpoint that
@@ -63,6 +67,8 @@ pub trait Lessons {
     fn end(&mut self);
     /// Forgets what was refused to the endpoint and its source.
     fn succeed(&mut self);
+    /// Gives a try back to the source: [`Auth::tries`].
+    fn give_back(&mut self, is_proven: bool);
     /// Counts a wrong password, and bans where that was one too many.
     fn fail(&mut self, status: u32);
     /// Counts a challenge or an unknown user, likewise.
@@ -78,10 +84,19 @@ pub fn learn<L: Lessons>(lessons: &mut L, said: Said) -> Fate {
     }
     match said.status {
         200..=299 => accepted(lessons, said),
-        401 | 407 => refused(lessons, said.status),
-        403 if is_about_the_password(lessons, said) => refused(lessons, said.status),
+        401 | 407 => {
+            let gives_away = refused(lessons, said.status);
+            if gives_away && hides(lessons) {
+                return Fate::Challenge;
+            }
+        }
+        403 if is_about_the_password(lessons, said) => {
+            refused(lessons, said.status);
+        }
         // Who has no account cannot know its password.
-        404 if said.method == REGISTER => refused(lessons, said.status),
+        404 if said.method == REGISTER => {
+            refused(lessons, said.status);
+        }
         403 | 404 | 410 | 484 | 485 | 604 => {
             lessons.noted();
             stray(lessons, said.status);
@@ -107,7 +122,8 @@ const fn asks_for_the_password(method: u32) -> bool {
 #[inline(always)]
 fn accepted<L: Lessons>(lessons: &mut L, said: Said) {
     let noted = lessons.noted();
-    let is_proven = lessons.is_tcp() || noted.is_some_and(|noted| noted.is_proven);
+    // A password that is right is no forgery, though others know the nonce.
+    let is_proven = lessons.is_tcp() || noted.is_some_and(|noted| noted.is_known);
     if noted.is_some() && asks_for_the_password(said.method) {
         lessons.succeed();
     }
@@ -136,16 +152,28 @@ fn is_about_the_password<L: Lessons>(lessons: &L, said: Said) -> bool {
     said.method == REGISTER || !standing::is_verified(lessons.standing())
 }
 
+/// Whether replies to the endpoint are such that it cannot tell accounts apart.
 #[inline(always)]
-fn refused<L: Lessons>(lessons: &mut L, status: u32) {
+fn hides<L: Lessons>(lessons: &L) -> bool {
+    let policy = lessons.policy();
+    policy.stealth == stealth::CHALLENGES
+        && policy.enforced & Rule::Stealth.bit() != 0
+        && !lessons.is_tcp()
+        && !standing::is_verified(lessons.standing())
+}
+
+/// True where the reply gives away that a challenge was made up.
+#[inline(always)]
+fn refused<L: Lessons>(lessons: &mut L, status: u32) -> bool {
     let is_challenge = status == 401 || status == 407;
     let is_stale = is_challenge && lessons.is_stale();
     match lessons.noted() {
         // It knew the password, but not the newest nonce.
-        Some(_) if is_stale => {}
+        Some(noted) if is_stale && !noted.is_forged => lessons.give_back(noted.is_proven),
         Some(noted) if noted.is_proven || lessons.is_tcp() => {
             lessons.count(Learned::Failure);
             lessons.fail(status);
+            return is_stale && noted.is_forged;
         }
         Some(_) => {
             lessons.count(Learned::Unproven);
@@ -153,6 +181,7 @@ fn refused<L: Lessons>(lessons: &mut L, status: u32) {
         }
         None => stray(lessons, status),
     }
+    false
 }
 
 #[inline(always)]

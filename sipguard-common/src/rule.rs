@@ -97,6 +97,8 @@ rules! {
     RateVerified = 24, "rate_verified", Drop;
     /// A stranger over the limit of its method class.
     RateMethod = 26, "rate_method", Drop;
+    /// A stranger's REGISTERs with passwords, as many as ban, until one of them is right.
+    RateAuth = 27, "rate_auth", Drop;
     /// A stranger over the limit of its source address.
     RateSource = 28, "rate_source", Drop;
     /// A stranger over the limit of its network.

@@ -124,14 +124,13 @@ pub struct Scratch {
     /// Number of the CSeq header, and its method by number.
     pub cseq: u32,
     pub cseq_method: u32,
-    /// A hash of the header that holds the nonce.
-    pub credentials: u64,
     /// Seconds that the header has given so far; [`identity::NO_SECONDS`] for
     /// none.
     pub seconds: u32,
-    /// Where the nonce of the credentials or of the challenge starts, or 0; and
-    /// whether it is stale.
+    /// Where the nonce of the credentials or of the challenge starts, or 0, and
+    /// the response in the credentials; and whether the nonce is stale.
     pub nonce_at: u32,
+    pub response_at: u32,
     pub stale: u32,
     /// The status code of the reply that is read.
     pub status: u32,
@@ -177,9 +176,9 @@ impl Scratch {
         hash: 0,
         cseq: 0,
         cseq_method: 0,
-        credentials: 0,
         seconds: 0,
         nonce_at: 0,
+        response_at: 0,
         stale: 0,
         status: 0,
         place: 0,
@@ -517,7 +516,6 @@ pub mod kind {
     use crate::automaton::Field;
 
     pub const TO: u32 = Field::To as u32;
-    pub const VIA: u32 = Field::Via as u32;
     pub const CONTACT: u32 = Field::Contact as u32;
     pub const CALL_ID: u32 = Field::CallId as u32;
     pub const CSEQ: u32 = Field::CSeq as u32;

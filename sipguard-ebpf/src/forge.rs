@@ -24,8 +24,8 @@ use crate::{learn, maps, payload, transactions};
 /// Bytes of a challenge that are kept; a longer one is none to go by.
 const LINE_MAX: u32 = 512;
 
-/// Characters at the end of a nonce that are drawn anew.
-const DRAWN: u32 = 32;
+/// Characters of a nonce that are drawn anew.
+const DRAWN: u32 = 64;
 
 /// Lines at most: more of them are no reply of a server.
 const MAX_LINES: u32 = 64;
@@ -64,69 +64,131 @@ pub(crate) unsafe fn keep(scratch: *mut Scratch) {
         if line > PAYLOAD_MAX || len > LINE_MAX || nonce_at >= len {
             return;
         }
-        payload::count_lines(scratch, MAX_LINES, line);
+        payload::count_lines(MAX_LINES, line);
         if (*scratch).position != line {
             return;
         }
         let from = (&raw const (*scratch).bytes).cast::<u8>();
-        let at = (opaque(u64::from(line)) & 2047) as usize;
-        let into = (&raw mut (*kept).bytes).cast();
-        (*kept).len = 0;
-        if bpf_probe_read_kernel(into, LINE_MAX, from.add(at).cast()) == 0 {
-            (*kept).status = status;
-            (*kept).lines = (*scratch).found;
-            (*kept).nonce_at = nonce_at;
-            (*kept).len = len;
+        let from = from.add((opaque(u64::from(line)) & 2047) as usize);
+        let fixed = if (*kept).len == 0 { FIXED } else { same(kept, from, nonce_at) };
+        let challenge = Challenge { status, lines: (*scratch).found, nonce_at, len, fixed };
+        write(kept, from, &challenge);
+        if let Some(first) = maps::FIRST_TEMPLATES.get_ptr_mut(template((*scratch).cseq_method))
+            && (*first).len == 0
+        {
+            write(first, from, &challenge);
         }
     }
 }
 
-/// Draws the end of the nonce anew: digits and hexadecimal letters, each of its
-/// kind.
+/// What is kept of a challenge beside its line.
+struct Challenge {
+    status: u32,
+    lines: u32,
+    nonce_at: u32,
+    len: u32,
+    /// Characters at the start of its nonce that stay.
+    fixed: u32,
+}
+
+/// How many stay as long as only one challenge was seen: where servers put the
+/// time, it takes four bytes.
+const FIXED: u32 = 5;
+
+/// # Safety
+/// The memory is a map value, and `LINE_MAX` bytes lie behind `from`.
+#[inline(always)]
+unsafe fn write(kept: *mut Scratch, from: *const u8, challenge: &Challenge) {
+    // SAFETY: as the caller promises.
+    unsafe {
+        (*kept).len = 0;
+        if bpf_probe_read_kernel((&raw mut (*kept).bytes).cast(), LINE_MAX, from.cast()) == 0 {
+            (*kept).status = challenge.status;
+            (*kept).lines = challenge.lines;
+            (*kept).nonce_at = challenge.nonce_at;
+            (*kept).seconds = challenge.fixed;
+            (*kept).len = challenge.len;
+        }
+    }
+}
+
+/// How many characters the nonce of a new challenge begins with that the last
+/// one's has, too: there the time stands, or nothing in common.
 ///
 /// # Safety
-/// The memory is a kept challenge.
+/// As above.
 #[inline(always)]
-unsafe fn draw(kept: *mut Scratch) {
-    // SAFETY: as the caller promises; positions are masked.
+unsafe fn same(kept: *mut Scratch, from: *const u8, nonce_at: u32) -> u32 {
+    // SAFETY: as the caller promises; masked.
+    unsafe {
+        let at = (opaque(u64::from(nonce_at)) & u64::from(LINE_MAX - 1)) as usize;
+        let old = (&raw const (*kept).bytes).cast::<u8>().add(at).cast::<u64>().read_unaligned();
+        let new = from.add(at).cast::<u64>().read_unaligned();
+        let differ = u64::from_le(old ^ new);
+        let mut same = 0;
+        while same < 8 {
+            if differ >> (8 * same) & 0xff != 0 {
+                break;
+            }
+            same += 1;
+        }
+        // The very same nonce once more: nothing new is known.
+        if same == 8 { (*kept).seconds } else { same }
+    }
+}
+
+/// Draws the nonce anew, behind the characters that stay: digits, and letters up
+/// to f, or where there are others, all letters, each of its kind. A subprogram:
+/// the verifier walks it once and not once for each way to it.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn draw_nonce(which: u32) -> u32 {
+    let Some(kept) = maps::TEMPLATES.get_ptr_mut(which) else {
+        return 0;
+    };
+    // SAFETY: this CPU's own memory; positions are masked.
     unsafe {
         let bytes = (&raw mut (*kept).bytes).cast::<u8>();
-        let mask = u64::from(LINE_MAX - 1);
-        let at = |i: u32| bytes.add((opaque(u64::from(i)) & mask) as usize);
-        (*kept).position = (*kept).nonce_at;
-        // To the quote behind it.
-        for _ in 0..LINE_MAX / 4 {
-            let position = (&raw const (*kept).position).read_volatile();
-            if *at(position) == b'"' || position >= (*kept).len {
-                break;
-            }
-            (&raw mut (*kept).position).write_volatile(position + 1);
-        }
-        for _ in 0..DRAWN {
-            let position = (&raw const (*kept).position).read_volatile().wrapping_sub(1);
-            (&raw mut (*kept).position).write_volatile(position);
-            if position < (*kept).nonce_at {
-                break;
-            }
-            let random = bpf_get_prandom_u32();
-            let byte = at(position);
-            match *byte {
-                b'0'..=b'9' => *byte = b'0' + (random % 10) as u8,
-                b'a'..=b'f' => *byte = b'a' + (random % 6) as u8,
-                b'A'..=b'F' => *byte = b'A' + (random % 6) as u8,
-                _ => {}
+        let at = |i: u32| bytes.add((opaque(u64::from(i)) & u64::from(LINE_MAX - 1)) as usize);
+        (*kept).state = 6;
+        for pass in 0..2 {
+            (&raw mut (*kept).position).write_volatile((*kept).nonce_at + (*kept).seconds);
+            for _ in 0..DRAWN {
+                let position = (&raw const (*kept).position).read_volatile();
+                let byte = at(position);
+                if *byte == b'"' {
+                    break;
+                }
+                (&raw mut (*kept).position).write_volatile(position + 1);
+                let folded = *byte | 0x20;
+                if pass == 0 {
+                    if folded > b'f' && folded <= b'z' {
+                        (&raw mut (*kept).state).write_volatile(26);
+                    }
+                    continue;
+                }
+                let random = bpf_get_prandom_u32();
+                if (*byte).is_ascii_digit() {
+                    *byte = b'0' + (random % 10) as u8;
+                } else if folded >= b'a' && folded <= b'z' {
+                    let letters = (&raw const (*kept).state).read_volatile();
+                    let letter = if letters == 6 { random % 6 } else { random % 26 };
+                    *byte = (*byte & 0x20) | b'A' + letter as u8;
+                }
             }
         }
     }
+    0
 }
 
 /// What the reply becomes: pieces with their lengths, in order.
 struct Pieces {
     status: u32,
-    /// Of the reply: behind its first line, where the challenge goes, and the
-    /// end.
+    /// Of the reply: behind its first line, where the challenge goes, where it
+    /// goes on then, and the end.
     first: u32,
     insert: u32,
+    rest: u32,
     end: u32,
     line: u32,
 }
@@ -154,7 +216,16 @@ extern "C" fn forge_reply(context: *mut aya_ebpf::bindings::__sk_buff) -> u32 {
             return 0;
         };
         if (*kept).len == 0 {
-            return 0;
+            let Some(first) = maps::FIRST_TEMPLATES.get_ptr(template((*scratch).cseq_method))
+            else {
+                return 0;
+            };
+            if (*first).len == 0
+                || bpf_probe_read_kernel(kept.cast(), size_of::<Scratch>() as u32, first.cast())
+                    != 0
+            {
+                return 0;
+            }
         }
         learn::reply_lines();
         let len = (*scratch).len;
@@ -162,14 +233,27 @@ extern "C" fn forge_reply(context: *mut aya_ebpf::bindings::__sk_buff) -> u32 {
         if (*scratch).header_end() != len || len != (*scratch).packet.len {
             return 0;
         }
-        payload::count_lines(scratch, 1, len);
+        payload::count_lines(1, len);
         let first = (*scratch).position;
-        // Where there are fewer headers, before the empty line.
-        payload::count_lines(scratch, (*kept).lines, len.wrapping_sub(2));
-        let insert = (*scratch).position;
-        draw(kept);
+        let (insert, rest) = match scan::value_of(scratch, kind::CHALLENGE) {
+            // In the place of the challenge that is there.
+            Some(value) => {
+                payload::count_lines(MAX_LINES, value);
+                let insert = (*scratch).position;
+                let lines = (*scratch).found;
+                payload::count_lines(lines + 1, len);
+                (insert, (*scratch).position)
+            }
+            // Where there are fewer headers, before the empty line.
+            None => {
+                payload::count_lines((*kept).lines, len.wrapping_sub(2));
+                ((*scratch).position, (*scratch).position)
+            }
+        };
+        draw_nonce(template((*scratch).cseq_method));
         transactions::remember_forged(scratch, kept);
-        let pieces = Pieces { status: (*kept).status, first, insert, end: len, line: (*kept).len };
+        let pieces =
+            Pieces { status: (*kept).status, first, insert, rest, end: len, line: (*kept).len };
         u32::from(rewrite(context.cast(), scratch, kept, &pieces).is_some())
     }
 }
@@ -189,7 +273,7 @@ unsafe fn rewrite(
     let is_proxy = pieces.status == 407;
     let head = if is_proxy { PROXY.len() } else { UNAUTHORIZED.len() } as u32;
     let middle = pieces.insert.wrapping_sub(pieces.first);
-    let tail = pieces.end.wrapping_sub(pieces.insert);
+    let tail = pieces.end.wrapping_sub(pieces.rest);
     let new = head + middle + pieces.line + tail;
     if new > PAYLOAD_MAX {
         return None;
@@ -210,7 +294,7 @@ unsafe fn rewrite(
         }
         store(context, payload + head, bytes(scratch, pieces.first), middle)?;
         store(context, line, bytes(kept, 0), pieces.line)?;
-        store(context, line + pieces.line, bytes(scratch, pieces.insert), tail)?;
+        store(context, line + pieces.line, bytes(scratch, pieces.rest), tail)?;
         lengths(context, packet, pieces.end, new)?;
         // The scratch memory is free now: the new payload is summed up there.
         let length = opaque(u64::from(new));

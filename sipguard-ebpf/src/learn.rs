@@ -2,7 +2,7 @@
 
 use sipguard_common::{
     abi::{
-        Endpoint, Failures, LEARNED_SLOTS, Learned, Policy, Replies, STATUS_CLASSES, Site,
+        Address, Endpoint, Failures, LEARNED_SLOTS, Learned, Policy, Replies, STATUS_CLASSES, Site,
         TRANSACTION_NS, Verified, how, stealth,
     },
     decide::{
@@ -84,7 +84,7 @@ impl Lessons for Lesson<'_> {
     fn noted(&mut self) -> Option<Noted> {
         match transactions::answered() {
             0 => None,
-            answered => Some(Noted { is_proven: transactions::is_proven(answered) }),
+            answered => Some(transactions::noted(answered)),
         }
     }
 
@@ -111,6 +111,11 @@ impl Lessons for Lesson<'_> {
     #[inline(always)]
     fn succeed(&mut self) {
         forgive();
+    }
+
+    #[inline(always)]
+    fn give_back(&mut self, is_proven: bool) {
+        give_back(self.policy, u32::from(is_proven));
     }
 
     #[inline(always)]
@@ -282,12 +287,48 @@ extern "C" fn forgive() -> u32 {
             unsafe { (*failures).clear() }
         }
     };
-    // SAFETY: this CPU's own memory.
+    // SAFETY: this CPU's own memory, and a map value.
     unsafe {
-        forgive(&Endpoint::whole((*scratch).source));
+        let source = (*scratch).source;
+        new_tries(source);
+        forgive(&Endpoint::whole(source));
         forgive(&receiver(scratch));
         if let Some(sender) = sender(scratch) {
             forgive(&sender);
+        }
+    }
+    0
+}
+
+/// Gives a source all its tries back.
+#[inline(always)]
+fn new_tries(source: Address) {
+    if let Some(state) = maps::STRANGERS.get_ptr_mut(&source) {
+        // SAFETY: a map value.
+        unsafe { (*state).tries_ns = [0; 2] }
+    }
+}
+
+/// Gives the source a try back.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn give_back(policy: *const Policy, is_proven: u32) -> u32 {
+    // SAFETY: a value of a map, for as long as the program runs, or null.
+    let (Some(scratch), Some(policy)) = (maps::EGRESS.get_ptr_mut(0), unsafe { policy.as_ref() })
+    else {
+        return 0;
+    };
+    // SAFETY: this CPU's own memory, and a map value.
+    unsafe {
+        let source = (*scratch).source;
+        if let Some(state) = maps::STRANGERS.get_ptr_mut(&source) {
+            let [unproven, proven] = policy.auth.tries;
+            let [of_unproven, of_proven] = &mut (*state).tries_ns;
+            if is_proven != 0 {
+                *of_proven = of_proven.saturating_sub(proven.interval_ns);
+            } else {
+                *of_unproven = of_unproven.saturating_sub(unproven.interval_ns);
+            }
         }
     }
     0
@@ -319,6 +360,8 @@ extern "C" fn fail(policy: *const Policy, ifindex: u32, status: u32) -> u32 {
         (*failures).status_ns = now;
         let over = (*failures).fail(now, &policy.auth);
         if over != 0 {
+            // Whoever comes back from a ban begins anew.
+            new_tries(source);
             let reason =
                 Reason { rule: Rule::Auth.number(), signature: 0, failures: over, proven: true };
             punish(policy, scratch, &who, &reason, ifindex);
@@ -331,7 +374,7 @@ extern "C" fn fail(policy: *const Policy, ifindex: u32, status: u32) -> u32 {
 /// its source.
 #[inline(always)]
 fn harvest(policy: &Policy, ifindex: u32, status: u32) {
-    tell_apart();
+    harvested_account();
     for whole in [0, 1] {
         harvest_of(policy, ifindex, status, whole);
     }
@@ -349,20 +392,17 @@ pub(crate) extern "C" fn hash_header(kind: u32) -> u32 {
     u32::from(unsafe { identity::hash_header(scratch, kind) })
 }
 
-/// Leaves a hash by which the reply is known when it comes again, where that of
-/// its transaction was. Whoever tries out accounts may give all requests the same
-/// numbers, but the branch or the account must differ.
+/// Mixes the account into the hash of the transaction.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn tell_apart() -> u32 {
+extern "C" fn harvested_account() -> u32 {
     if let Some(scratch) = maps::EGRESS.get_ptr_mut(0) {
-        // SAFETY: this CPU's own memory, sealed and scanned.
+        // SAFETY: this CPU's own memory, sealed; where no header is seen, its
+        // lines are scanned.
         unsafe {
-            let both = 1 << kind::VIA | 1 << kind::TO;
-            if (*scratch).named & both != both {
+            if scan::value_of(scratch, kind::TO).is_none() {
                 reply_lines();
             }
-            hash_header(kind::VIA);
             hash_header(kind::TO);
         }
     }
@@ -388,8 +428,9 @@ extern "C" fn harvest_of(policy: *const Policy, ifindex: u32, status: u32, whole
         let Some(failures) = limits::value(&maps::FAILURES, &who, &NEW_FAILURES) else {
             return 0;
         };
+        // The same reply once more: of the same transaction, about the same
+        // account.
         let tag = (*scratch).hash;
-        // The same reply once more.
         if (*failures).tag == tag && now.wrapping_sub((*failures).status_ns) < TRANSACTION_NS {
             return 0;
         }
@@ -509,7 +550,7 @@ extern "C" fn learn_message(policy: *const Policy, ifindex: u32) -> u32 {
                 if is_tcp {
                     // Up to where the next message starts.
                     reply_lines();
-                    scan::scan_end(scratch);
+                    message_end();
                 }
                 Said { status: 0, method }
             }
@@ -549,6 +590,17 @@ pub(crate) extern "C" fn reply_lines() -> u32 {
     0
 }
 
+/// Finds the end of the message, behind [`reply_lines`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn message_end() -> u32 {
+    if let Some(scratch) = maps::EGRESS.get_ptr_mut(0) {
+        // SAFETY: this CPU's own memory, sealed.
+        unsafe { scan::scan_end(scratch) }
+    }
+    0
+}
+
 /// Reads a reply: status code and method by number. A status of 1 stands for
 /// one that cannot be read.
 #[unsafe(no_mangle)]
@@ -573,7 +625,7 @@ extern "C" fn read_reply() -> u32 {
         }
         let method = (*scratch).cseq_method;
         if is_tcp {
-            scan::scan_end(scratch);
+            message_end();
         } else if method == REGISTER && status / 100 == 2 {
             reply_lines();
         }

@@ -284,6 +284,26 @@ impl Buckets for Maps {
     }
 }
 
+/// Spends a try of the source in the scratch memory; true while it has some.
+#[inline(always)]
+pub(crate) unsafe fn try_password(policy: &Policy, is_proven: bool) -> bool {
+    // SAFETY: this CPU's own memory, and a map value.
+    unsafe {
+        let Some(scratch) = maps::SCRATCH.get_ptr_mut(0) else {
+            return true;
+        };
+        let [unproven, proven] = policy.auth.tries;
+        let limit = if is_proven { proven } else { unproven };
+        if limit.interval_ns == 0 {
+            return true;
+        }
+        let source = (*scratch).source;
+        let tries = value(&maps::STRANGERS, &source, &NEW_SOURCE)
+            .map(|state| (&raw mut (*state).tries_ns).cast::<u64>());
+        spend_of(tries.map(|tries| tries.add(usize::from(is_proven))), clock::now(), limit)
+    }
+}
+
 /// Whether the request in the scratch memory was kept back before, and long
 /// enough ago to be sent again; if not, it is kept back now. A subprogram, like
 /// the next one.

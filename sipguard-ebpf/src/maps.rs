@@ -9,7 +9,7 @@ use sipguard_common::{
     abi::{
         self, Address, BANS, Ban, BanMade, Counters, Endpoint, Event, EventLimits, Failures,
         INTERFACE_SLOTS, Interfaces, Judged, ListEntry, ListKey, ListSizes, MAX_BLOCKED,
-        MAX_TRUSTED, PEERS as PEER_SLOTS, Policy, Ports, Replies, Site, Source, Transaction,
+        MAX_TRUSTED, Nonce, PEERS as PEER_SLOTS, Policy, Ports, Replies, Site, Source, Transaction,
         Verified,
     },
     automaton::SIGNATURE_SLOTS,
@@ -111,8 +111,8 @@ pub(crate) static KNOWN: Array<u64, { abi::KNOWN as usize }> = Array::new();
 #[btf_map]
 pub(crate) static FAILURES: LruHashMap<Endpoint, Failures, { abi::FAILURES }> = LruHashMap::new();
 
-/// Key of the hashes of the next three maps, which user space draws at each load:
-/// with another one, nothing in them is found any more.
+/// Key of the hashes of TRANSACTIONS, CHALLENGES, NONCES and GREYLIST, which user
+/// space draws at each load: with another one, nothing in them is found any more.
 #[btf_map]
 pub(crate) static SEED: Array<u64, 1> = Array::new();
 
@@ -123,6 +123,15 @@ pub(crate) static TRANSACTIONS: Array<Transaction, { abi::TRANSACTIONS as usize 
 /// Nonces that the server has sent, and to whom.
 #[btf_map]
 pub(crate) static CHALLENGES: Array<u64, { abi::CHALLENGES as usize }> = Array::new();
+
+/// The same nonces by themselves.
+#[btf_map]
+pub(crate) static NONCES: Array<Nonce, { abi::NONCES as usize }> = Array::new();
+
+/// The server's first challenges, for CPUs that have sent none so far. Written
+/// once.
+#[btf_map]
+pub(crate) static FIRST_TEMPLATES: Array<Scratch, 2> = Array::new();
 
 /// The server's last challenge of a registration, and of anything else: the line
 /// of the header in `bytes`, its length in `len`, the number of lines before it

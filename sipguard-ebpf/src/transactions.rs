@@ -6,8 +6,15 @@
 //! second takes the slot.
 
 use sipguard_common::{
-    abi::{Address, CHALLENGES, TRANSACTION_NS, TRANSACTIONS, Transaction, place, transaction},
-    frame::UDP,
+    abi::{
+        Address, CHALLENGES, NONCES, Nonce, Policy, TRANSACTION_NS, TRANSACTIONS, Transaction,
+        place, transaction,
+    },
+    decide::standing::STRANGER,
+    frame::{TCP, UDP},
+    learn::Noted,
+    method::Method,
+    rule::Rule,
     scan::{
         Scratch,
         identity::{self, mix},
@@ -17,13 +24,20 @@ use sipguard_common::{
 
 use crate::{clock, forge, learn, limits, maps, payload};
 
+/// The key of the hashes.
+#[inline(always)]
+fn key() -> u64 {
+    maps::SEED.get(0).copied().unwrap_or(0)
+}
+
 /// A hash to begin with, for what belongs to this address.
 #[inline(always)]
 pub(crate) fn seed(address: Address) -> u64 {
     let Address([head, tail]) = address;
-    let key = maps::SEED.get(0).copied().unwrap_or(0);
-    mix(mix(key, head), tail)
+    mix(mix(key(), head), tail)
 }
+
+const REGISTER: u32 = Method::Register as u32;
 
 /// The byte of [`Transaction::place`] that holds the flags.
 const FLAGS_SHIFT: u32 = if cfg!(target_endian = "little") { 56 } else { 0 };
@@ -48,42 +62,84 @@ unsafe fn tag(scratch: *const Scratch) -> u64 {
     }
 }
 
-/// The hash of the nonce in the scratch memory, likewise.
+/// The hashes of the nonce in the scratch memory: with its client's address, and
+/// of itself; 0 where there is none.
 ///
 /// # Safety
 /// As above, and the parameters are read.
 #[inline(always)]
-unsafe fn nonce(scratch: *mut Scratch, client: Address) -> u64 {
+unsafe fn nonce(scratch: *mut Scratch, client: Address) -> (u64, u64) {
     // SAFETY: as the caller promises.
     unsafe {
-        if !identity::hash_nonce(scratch, seed(client)) {
-            return 0;
+        if !identity::hash_nonce(scratch, key()) {
+            return (0, 0);
         }
-        (*scratch).hash | 1
+        let itself = (*scratch).hash;
+        let Address([head, tail]) = client;
+        (mix(mix(itself, head), tail) | 1, itself | 1)
     }
 }
 
-/// Notes the request with credentials in the scratch memory of the way in. A
-/// subprogram: the verifier walks it once and not once for each way to it.
+/// How well the nonce in the credentials of the scratch memory shows who has
+/// sent them: flags of [`transaction`]. A subprogram: the verifier walks it once
+/// and not once for each way to it.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn note_request() -> u32 {
+extern "C" fn credentials() -> u64 {
     let Some(scratch) = maps::SCRATCH.get_ptr_mut(0) else {
         return 0;
     };
     // SAFETY: this CPU's own memory.
     unsafe {
-        let packet = &raw const (*scratch).packet;
-        let client = (*packet).source;
-        let mut flags = 0;
-        if payload::parameters(scratch, kind::CREDENTIALS) {
-            let nonce = nonce(scratch, client);
-            let sent = maps::CHALLENGES.get((nonce >> 32) as u32 & (CHALLENGES - 1));
-            if nonce != 0 && sent.is_some_and(|sent| *sent == nonce) {
-                flags = flag(transaction::PROVEN);
-            }
+        if !payload::parameters(scratch, kind::CREDENTIALS) {
+            return 0;
         }
-        if !identity::cseq(scratch) || !identity::hash_call_id(scratch, seed(client)) {
+        let (owned, itself) = nonce(scratch, (*scratch).packet.source);
+        let sent = maps::CHALLENGES.get((owned >> 32) as u32 & (CHALLENGES - 1));
+        if owned == 0 || sent.is_none_or(|sent| *sent != owned) {
+            return 0;
+        }
+        let known = flag(transaction::KNOWN);
+        let Some(nonce) = maps::NONCES.get((itself >> 32) as u32 & (NONCES - 1)) else {
+            return known;
+        };
+        if nonce.tag != itself || nonce.owner != owned {
+            return known;
+        }
+        let forged = if nonce.forged != 0 { flag(transaction::FORGED) } else { 0 };
+        known | flag(transaction::PROVEN) | forged
+    }
+}
+
+/// A hash of the response in the credentials of the scratch memory, whose
+/// parameters are read. A subprogram, as above.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn response() -> u64 {
+    let Some(scratch) = maps::SCRATCH.get_ptr_mut(0) else {
+        return 0;
+    };
+    // SAFETY: this CPU's own memory.
+    unsafe { if identity::hash_response(scratch, key()) { (*scratch).hash } else { 0 } }
+}
+
+/// Notes the request with credentials in the scratch memory of the way in; 1
+/// where it was one try too many. A subprogram, as above.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn note_request(policy: *const Policy) -> u32 {
+    // SAFETY: a value of a map, for as long as the program runs, or null.
+    let (Some(scratch), Some(policy)) = (maps::SCRATCH.get_ptr_mut(0), unsafe { policy.as_ref() })
+    else {
+        return 0;
+    };
+    let flags = credentials();
+    let response = response();
+    // SAFETY: this CPU's own memory, and a map value.
+    unsafe {
+        let packet = &raw const (*scratch).packet;
+        let seed = seed((*packet).source);
+        if !identity::cseq(scratch) || !identity::hash_call_id(scratch, seed) {
             return 0;
         }
         let tag = tag(scratch);
@@ -92,35 +148,36 @@ extern "C" fn note_request() -> u32 {
             return 0;
         };
         let now = clock::tick();
-        let credentials = (*scratch).credentials;
-        let mut waiting = 0;
-        if (*slot).tag == tag && now.wrapping_sub((*slot).at_ns) < TRANSACTION_NS {
-            // The same request again: it may be answered already.
-            if (*slot).credentials == credentials {
-                return 0;
-            }
-            let known = (*slot).place;
-            waiting = known & flag(transaction::WAITING);
-            flags |= known & flag(transaction::PROVEN);
+        // The same request again: it may be answered already.
+        if (*slot).tag == tag
+            && (*slot).response == response
+            && now.wrapping_sub((*slot).at_ns) < TRANSACTION_NS
+        {
+            return 0;
         }
-        if waiting < flag(transaction::WAITING) {
-            waiting += flag(1);
+        let is_try = (*scratch).cseq_method == REGISTER && (*scratch).standing == STRANGER;
+        // What comes over TCP has come from where it says.
+        let is_proven =
+            flags & flag(transaction::PROVEN) != 0 || (*packet).protocol == u32::from(TCP);
+        let is_over = is_try && !limits::try_password(policy, is_proven);
+        if is_over && policy.enforced & Rule::RateAuth.bit() != 0 {
+            return 1;
         }
-        let place = place((*packet).source_port, (*packet).protocol as u8) | waiting | flags;
-        slot.write(Transaction { tag, at_ns: now, place, credentials });
+        let place = place((*packet).source_port, (*packet).protocol as u8) | flags;
+        slot.write(Transaction { tag, at_ns: now, place, response });
+        u32::from(is_over)
     }
-    0
 }
 
-/// As the subprogram says.
+/// As the subprogram says: false for one try too many.
 #[inline(always)]
-pub(crate) fn note() {
-    note_request();
+pub(crate) fn note(policy: &Policy) -> bool {
+    note_request(policy) == 0
 }
 
 /// Finds the request that the reply in the scratch memory of the way out
-/// answers, if it was noted, and has no answer yet: where it came from, with
-/// flags, or 0. Left there, too, are the place and, as the hash, the tag. A subprogram, as above.
+/// answers, if it was noted, and this is its first answer: where it came from,
+/// with flags, or 0. Left there, too, are the place and, as the hash, the tag. A subprogram, as above.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn answered_request() -> u64 {
@@ -145,8 +202,8 @@ extern "C" fn answered_request() -> u64 {
         }
         let word = &raw mut (*slot).place;
         let place = word.read_volatile();
-        if place & flag(transaction::WAITING) == 0
-            || limits::compare_and_swap(word, place, place.wrapping_sub(flag(1))) != place
+        let answered = flag(transaction::ANSWERED);
+        if place & answered != 0 || limits::compare_and_swap(word, place, place | answered) != place
         {
             return 0;
         }
@@ -161,10 +218,14 @@ pub(crate) fn answered() -> u64 {
     answered_request()
 }
 
-/// Whether whoever sent it has seen a challenge.
+/// What is known about who sent it.
 #[inline(always)]
-pub(crate) const fn is_proven(answered: u64) -> bool {
-    answered & flag(transaction::PROVEN) != 0
+pub(crate) const fn noted(answered: u64) -> Noted {
+    Noted {
+        is_known: answered & flag(transaction::KNOWN) != 0,
+        is_proven: answered & flag(transaction::PROVEN) != 0,
+        is_forged: answered & flag(transaction::FORGED) != 0,
+    }
 }
 
 /// Remembers the nonce of the challenge in the scratch memory of the way out; 1
@@ -182,19 +243,36 @@ extern "C" fn remember_nonce() -> u32 {
         }
         // Before the hash takes the position away.
         let end = (*scratch).position;
-        let nonce = nonce(scratch, (*scratch).packet.destination);
+        let (owned, itself) = nonce(scratch, (*scratch).packet.destination);
         (*scratch).position = end;
-        if nonce != 0
-            && let Some(slot) =
-                maps::CHALLENGES.get_ptr_mut((nonce >> 32) as u32 & (CHALLENGES - 1))
-        {
-            slot.write(nonce);
-        }
+        sent(owned, itself, 0);
         let stale = (*scratch).stale;
-        if (*scratch).packet.protocol == u32::from(UDP) {
+        if stale == 0 && (*scratch).packet.protocol == u32::from(UDP) {
             forge::keep(scratch);
         }
         u32::from(stale != 0)
+    }
+}
+
+/// Remembers the hashes of a nonce that was sent.
+#[inline(always)]
+unsafe fn sent(owned: u64, itself: u64, forged: u64) {
+    if owned == 0 {
+        return;
+    }
+    if let Some(slot) = maps::CHALLENGES.get_ptr_mut((owned >> 32) as u32 & (CHALLENGES - 1)) {
+        // SAFETY: a map value.
+        unsafe { slot.write(owned) }
+    }
+    if let Some(slot) = maps::NONCES.get_ptr_mut((itself >> 32) as u32 & (NONCES - 1)) {
+        // SAFETY: a map value.
+        unsafe {
+            if (*slot).tag != itself {
+                slot.write(Nonce { tag: itself, owner: owned, forged });
+            } else if (*slot).owner != owned {
+                (*slot).owner = 0;
+            }
+        }
     }
 }
 
@@ -206,15 +284,10 @@ extern "C" fn remember_nonce() -> u32 {
 /// The second memory is that challenge.
 #[inline(always)]
 pub(crate) unsafe fn remember_forged(scratch: *const Scratch, forged: *mut Scratch) {
-    // SAFETY: as the caller promises, and a map value.
+    // SAFETY: as the caller promises.
     unsafe {
-        let nonce = nonce(forged, (*scratch).packet.destination);
-        if nonce != 0
-            && let Some(slot) =
-                maps::CHALLENGES.get_ptr_mut((nonce >> 32) as u32 & (CHALLENGES - 1))
-        {
-            slot.write(nonce);
-        }
+        let (owned, itself) = nonce(forged, (*scratch).packet.destination);
+        sent(owned, itself, 1);
     }
 }
 

@@ -143,11 +143,10 @@ impl Message for Kernel<'_, ()> {
     }
 
     #[inline(always)]
-    fn note(&mut self) {
+    fn note(&mut self) -> bool {
         // SAFETY: this CPU's own memory.
-        if unsafe { scan::value_of(self.scratch, kind::CREDENTIALS) }.is_some() {
-            transactions::note();
-        }
+        let has_credentials = unsafe { scan::value_of(self.scratch, kind::CREDENTIALS) }.is_some();
+        !has_credentials || transactions::note(self.policy)
     }
 
     #[inline(always)]

@@ -95,6 +95,8 @@ pub enum Setup {
     OverCps,
     /// The source of the packet is banned.
     Banned,
+    /// The source has tried too many passwords.
+    TriesExhausted,
     /// Who sends it ([`Case::sender`]) is verified.
     Verified,
     /// The same, and its bucket for this class is over its limit.
@@ -317,6 +319,7 @@ mod tests {
                 Rule::Signature
                 | Rule::Oversize
                 | Rule::RateMethod
+                | Rule::RateAuth
                 | Rule::RateSource
                 | Rule::RateSubnet
                 | Rule::Fanout

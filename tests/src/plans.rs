@@ -107,6 +107,7 @@ pub fn settings(setup: Setup) -> String {
         Setup::Base
         | Setup::OverCps
         | Setup::Banned
+        | Setup::TriesExhausted
         | Setup::Verified
         | Setup::VerifiedExhausted(_)
         | Setup::VerifiedBanned

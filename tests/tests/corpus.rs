@@ -31,6 +31,7 @@ fn by_policy() -> Vec<(Plan, Vec<Case>)> {
             | Setup::SubnetExhausted
             | Setup::BudgetExhausted(_)
             | Setup::Banned
+            | Setup::TriesExhausted
             | Setup::Verified
             | Setup::VerifiedExhausted(_)
             | Setup::VerifiedBanned
@@ -90,6 +91,7 @@ fn before(case: &Case, plan: &Plan) -> Before {
         }
         Setup::OverCps => before.peer = exhausted(policy.cps[usize::from(cps::SMALL)]),
         Setup::Banned => before.ban = Some(ban()),
+        Setup::TriesExhausted => before.source.tries_ns = policy.auth.tries.map(exhausted),
         Setup::Verified => before.verified = Some(verified()),
         Setup::VerifiedBanned => (before.verified, before.ban) = (Some(verified()), Some(ban())),
         Setup::VerifiedExhausted(class) => {

@@ -39,18 +39,21 @@ pub struct Transaction {
     /// [`Endpoint::place`] of the request's source, [`transaction`] flags in
     /// its last byte.
     pub place: u64,
-    /// A hash of the credentials: the same request again has the same ones.
-    pub credentials: u64,
+    /// A hash of the answer to the challenge in its credentials: with another
+    /// one it is another try.
+    pub response: u64,
 }
 
 /// What is known of a [`Transaction`].
 pub mod transaction {
-    /// Requests that the server has not answered yet, each with credentials of
-    /// its own: who guesses passwords may give all guesses the same numbers.
-    pub const WAITING: u8 = 0x7f;
-    /// Credentials of one of them hold a nonce that the server has sent to this
-    /// address.
-    pub const PROVEN: u8 = 0x80;
+    /// The server has answered it.
+    pub const ANSWERED: u8 = 1;
+    /// Its credentials hold a nonce that the server has sent to this address.
+    pub const KNOWN: u8 = 2;
+    /// And to no other one.
+    pub const PROVEN: u8 = 4;
+    /// And it was made up.
+    pub const FORGED: u8 = 8;
 }
 
 /// Slots of the map `TRANSACTIONS`.
@@ -62,6 +65,23 @@ pub const TRANSACTION_NS: u64 = 64 * 1_000_000_000;
 /// Slots of the map `CHALLENGES`: a hash of a nonce that the server has sent,
 /// and of the address that it went to.
 pub const CHALLENGES: u32 = 65_536;
+
+/// A nonce that the server has sent: value of the map `NONCES`, found by a hash.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Nonce {
+    /// The hash.
+    pub tag: u64,
+    /// A hash of nonce and address, as in `CHALLENGES`, where it was sent to one
+    /// only; else 0. Some servers send the same to everybody within a second.
+    pub owner: u64,
+    /// 1 where the server never sent it: it is one of a reply that was made a
+    /// challenge.
+    pub forged: u64,
+}
+
+/// Slots of the map `NONCES`.
+pub const NONCES: u32 = 65_536;
 
 /// Slots of the map `GREYLIST`: a part of a hash of source and Call-ID above,
 /// and the time in milliseconds below.
@@ -185,6 +205,7 @@ learned! {
 const _: () = {
     assert!(size_of::<Failures>() == 48);
     assert!(size_of::<Transaction>() == 32);
+    assert!(size_of::<Nonce>() == 24);
     assert!(size_of::<BanMade>() == 80);
     assert!(size_of::<Replies>() == 8 * ((STATUS_CLASSES + 1) * METHOD_SLOTS + LEARNED_SLOTS + 1));
 };

@@ -54,6 +54,9 @@ pub struct Auth {
     /// How long a ban lasts of which the evidence may be forged, in
     /// nanoseconds.
     pub unproven_ban_ns: u64,
+    /// Limits of a stranger's REGISTERs with credentials, of those that may be
+    /// forged and of those that are not.
+    pub tries: [Limit; 2],
 }
 
 /// A configured keepalive: the first `mask` bytes of a payload.
@@ -146,7 +149,7 @@ pub struct Policy {
 const _: () = {
     assert!(size_of::<Limit>() == 16);
     assert!(size_of::<Keepalive>() == 32);
-    assert!(size_of::<Auth>() == 24);
+    assert!(size_of::<Auth>() == 56);
     // KMALLOC_MAX_SIZE, the largest array value that every supported kernel
     // takes, is 4 MiB on x86-64.
     assert!(size_of::<Policy>() <= 4 << 20);

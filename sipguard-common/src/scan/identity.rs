@@ -86,16 +86,15 @@ unsafe fn to_value(scratch: *mut Scratch, behind_name: u32) {
     }
 }
 
-/// Bytes that end a value which is hashed, beside white space, line ends and
-/// quotes: all bits of them count or none.
+/// What ends an address, beside white space, line ends and quotes.
 #[inline(always)]
 const fn ends_address(word: u64, kind: u32) -> u64 {
     let is_address = if kind == kind::TO { u64::MAX } else { 0 };
     (equal(word, b';') | equal(word, b'>')) & is_address
 }
 
-/// Mixes the value at `position` into the hash in the scratch memory, as a value
-/// of this kind of header ends.
+/// Mixes the value at `position` into the hash in the scratch memory, as the
+/// value of this kind of header ends.
 ///
 /// # Safety
 /// `scratch` is valid and its payload sealed.
@@ -117,9 +116,9 @@ unsafe fn hash(scratch: *mut Scratch, kind: u32) {
     }
 }
 
-/// Mixes the first header of a kind into the hash in the scratch memory: Call-ID;
-/// of To the address, which of REGISTER is the account; of Via what stands behind
-/// the protocol, such as `SIP/2.0/UDP`. False where there is none.
+/// Mixes the first header of a kind into the hash in the scratch memory: Call-ID,
+/// or of To the address, which of REGISTER is the account. False where there is
+/// none.
 ///
 /// # Safety
 /// `scratch` is valid, its payload sealed, and the line scan has run.
@@ -131,10 +130,9 @@ pub unsafe fn hash_header(scratch: *mut Scratch, kind: u32) -> bool {
             return false;
         };
         to_value(scratch, at);
-        if kind == kind::VIA {
-            let position = load!(scratch.position);
-            store!(scratch.position = position + 12);
-        }
+        // Behind a display name without white space, `<` is what counts: the
+        // hash of `sip:a@b` and of `<sip:a@b` need not be the same, for one
+        // server writes one of them.
         hash(scratch, kind);
         true
     }
@@ -163,6 +161,25 @@ pub unsafe fn hash_nonce(scratch: *mut Scratch, seed: u64) -> bool {
     // SAFETY: as the caller promises.
     unsafe {
         let at = load!(scratch.nonce_at);
+        if at == 0 {
+            return false;
+        }
+        store!(scratch.position = at);
+        store!(scratch.hash = seed);
+        hash(scratch, kind::CALL_ID);
+        true
+    }
+}
+
+/// Hashes the response in the credentials, likewise.
+///
+/// # Safety
+/// As [`hash_header`].
+#[inline(always)]
+pub unsafe fn hash_response(scratch: *mut Scratch, seed: u64) -> bool {
+    // SAFETY: as the caller promises.
+    unsafe {
+        let at = load!(scratch.response_at);
         if at == 0 {
             return false;
         }
@@ -302,8 +319,8 @@ pub unsafe fn parameters_begin(scratch: *mut Scratch, kind: u32) -> bool {
     // SAFETY: as the caller promises.
     unsafe {
         store!(scratch.nonce_at = 0);
+        store!(scratch.response_at = 0);
         store!(scratch.stale = 0);
-        store!(scratch.credentials = 0);
         let Some(at) = value_of(scratch, kind) else {
             return false;
         };
@@ -325,11 +342,9 @@ unsafe fn parameters_step(scratch: *mut Scratch) -> bool {
         let word0 = word(scratch, position);
         let marks = equal(word0, b'=') | equal(word0, b'\n');
         if marks == 0 {
-            store!(scratch.credentials = mix(load!(scratch.credentials), word0));
             store!(scratch.position = position + 8);
             return false;
         }
-        store!(scratch.credentials = mix(load!(scratch.credentials), before(word0, marks)));
         let at = position + first_byte(marks);
         store!(scratch.position = at);
         if byte(scratch, at) == b'\n' {
@@ -339,10 +354,14 @@ unsafe fn parameters_step(scratch: *mut Scratch) -> bool {
         // What stands before it: a mark and five letters, behind two more.
         let name = word(scratch, at.wrapping_sub(8)) >> 16;
         let (mark, letters) = (name as u8, name >> 8 | (FOLD & 0xff_ffff_ffff));
+        let value = word(scratch, at + 1);
         if mark.is_ascii_alphanumeric() {
+            // The end of `response`.
+            if mark | 0x20 == b's' && letters == u64::from_le_bytes(*b"ponse\0\0\0") {
+                store!(scratch.response_at = at + 2);
+            }
             return false;
         }
-        let value = word(scratch, at + 1);
         if letters == u64::from_le_bytes(*b"nonce\0\0\0") && value as u8 == b'"' {
             store!(scratch.nonce_at = at + 2);
         } else if letters == u64::from_le_bytes(*b"stale\0\0\0") {

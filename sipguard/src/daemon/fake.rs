@@ -31,6 +31,8 @@ pub(crate) struct Asked {
     pub(crate) refuses: bool,
     /// The bans that it holds.
     pub(crate) bans: Vec<BanEntry>,
+    /// Whether nobody is banned any more who was.
+    pub(crate) lifted: bool,
     /// Who is verified.
     pub(crate) verified: Vec<VerifiedEntry>,
     /// What it knows of every address.
@@ -136,6 +138,10 @@ impl Filter for Fake {
 
     fn lift_ban(&mut self, who: Offender) -> Result<bool, FilterError> {
         self.note(format!("lift {who}")).map(|()| true)
+    }
+
+    fn holds_ban(&self, _who: Offender) -> Result<bool, FilterError> {
+        Ok(!self.asked().lifted)
     }
 
     fn extend_ban(&mut self, who: Offender, until_ns: u64) -> Result<bool, FilterError> {

@@ -91,6 +91,12 @@ pub trait Filter: Send {
     /// The kernel refused.
     fn lift_ban(&mut self, who: Offender) -> Result<bool, FilterError>;
 
+    /// Whether a ban holds.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    fn holds_ban(&self, who: Offender) -> Result<bool, FilterError>;
+
     /// Puts off the end of a ban that holds, to a time in nanoseconds of
     /// CLOCK_MONOTONIC; false where there is none, or it ends later anyway.
     ///
@@ -177,6 +183,10 @@ impl Filter for Kernel {
 
     fn lift_ban(&mut self, who: Offender) -> Result<bool, FilterError> {
         Ok(self.lift_ban(who)?)
+    }
+
+    fn holds_ban(&self, who: Offender) -> Result<bool, FilterError> {
+        Ok(self.holds_ban(who)?)
     }
 
     fn extend_ban(&mut self, who: Offender, until_ns: u64) -> Result<bool, FilterError> {

@@ -379,7 +379,10 @@ impl Message for Judging<'_> {
     }
 
     /// There is no reply to come.
-    fn note(&mut self) {}
+    /// It is the first.
+    fn note(&mut self) -> bool {
+        true
+    }
 }
 
 impl Buckets for Judging<'_> {

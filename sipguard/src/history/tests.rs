@@ -279,6 +279,29 @@ fn a_locked_file_is_taken_up_when_it_is_free() {
     assert_eq!(loaded(&mut earlier), now);
 }
 
+/// Two daemons with one directory: the second goes on in memory, until the first
+/// has ended.
+#[test]
+fn two_at_once_never_write_the_same_file() {
+    let dir = TempDir::new().unwrap();
+    let (first, _earlier) = History::start(dir.path());
+    first.set_ban(who(1, None), Some(ban(0)));
+    first.add(about(Kind::Ban, "198.51.100.1/32"));
+    assert_eq!(targets(&first, Wanted::default()), ["198.51.100.1/32"]);
+    let (second, mut earlier) = History::start(dir.path());
+    second.add(about(Kind::Ban, "198.51.100.2/32"));
+    assert_eq!(targets(&second, Wanted::default()), ["198.51.100.2/32"]);
+    assert!(second.report().problem.is_some());
+    first.add(about(Kind::Ban, "198.51.100.3/32"));
+    assert_eq!(targets(&first, Wanted::default()).len(), 2);
+    assert_eq!(first.report().problem, None);
+    assert!(first.close(PATIENCE));
+    assert!(loaded(&mut earlier).bans.contains_key(&who(1, None)));
+    wait("the file is not taken up", || second.report().problem.is_none());
+    let all = ["198.51.100.1/32", "198.51.100.3/32", "198.51.100.2/32"];
+    assert_eq!(targets(&second, Wanted::default()), all);
+}
+
 /// A full disk: nothing stops, what was there is still answered, and the state
 /// is written when there is room.
 #[test]

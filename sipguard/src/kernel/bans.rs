@@ -135,6 +135,11 @@ impl Bans {
         }
     }
 
+    /// Whether a ban holds.
+    pub(super) fn holds(&self, who: Offender) -> Result<bool, KernelError> {
+        Ok(self.get(&endpoint(who))?.is_some_and(|ban| now() < ban.expires_ns))
+    }
+
     /// Puts the end of a ban that holds off until this time on the program's
     /// clock. Gives false where there is none, or it ends later anyway.
     pub(super) fn extend(&mut self, who: Offender, until_ns: u64) -> Result<bool, KernelError> {

@@ -245,6 +245,14 @@ impl Kernel {
         self.bans.lift(who)
     }
 
+    /// Whether a ban holds.
+    ///
+    /// # Errors
+    /// Where the kernel refuses.
+    pub fn holds_ban(&self, who: Offender) -> Result<bool, KernelError> {
+        self.bans.holds(who)
+    }
+
     /// Puts off the end of a ban that holds, to a time in nanoseconds of
     /// CLOCK_MONOTONIC. Gives false where there is none, or it ends later
     /// anyway.

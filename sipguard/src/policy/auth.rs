@@ -1,7 +1,7 @@
 //! The section `[auth]`: when the server's replies ban somebody.
 
 use serde::Serialize;
-use sipguard_common::abi;
+use sipguard_common::{abi, bucket::Limit};
 
 use super::choices::Posture;
 use crate::ttl::Ttl;
@@ -72,6 +72,20 @@ pub struct AuthSettings {
     pub harvest: u32,
 }
 
+/// REGISTERs with credentials of one stranger until one is right: `failures` at
+/// once, and then in an hour two for each five of them where the sender may be
+/// forged, and six where it is not. Together with the defaults that is 18 in an
+/// hour, whatever a guesser makes of nonces (N08).
+fn tries(failures: u32) -> [Limit; 2] {
+    const HOUR_NS: u64 = 3600 * 1_000_000_000;
+    let failures = u64::from(failures);
+    let limit = |hourly: u64| Limit::new((failures * hourly / 5).max(1), HOUR_NS, failures);
+    if failures == 0 {
+        return [Limit::UNLIMITED; 2];
+    }
+    [limit(2), limit(6)].map(|limit| limit.unwrap_or(Limit::UNLIMITED))
+}
+
 impl Default for AuthSettings {
     /// The reasons for these numbers stand in config/sipguard.toml.
     fn default() -> Self {
@@ -118,6 +132,7 @@ impl AuthSettings {
             window_ns: self.window.nanoseconds(),
             // Whoever forges another's address takes it away for no longer.
             unproven_ban_ns: Ttl::MINUTE.min(self.ban).nanoseconds(),
+            tries: tries(self.failures),
         }
     }
 }

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use sipguard_common::{
-    abi::{Endpoint, Policy, TRANSACTION_NS, TRANSACTIONS, transaction},
+    abi::{Endpoint, Policy, Source, TRANSACTION_NS, TRANSACTIONS},
     admission,
-    decide::{self, Basis, Judgement, Listed, Message, World},
-    frame::{Packet, Transport},
+    bucket::Limit,
+    decide::{self, Basis, Judgement, Listed, Message, World, standing},
+    frame::{Packet, TCP, Transport},
     method::{Class, Method},
     rule::Rule,
     scan::{self, host},
@@ -137,26 +138,46 @@ impl Message for Judging<'_, '_> {
         host::is_oversize(&self.twin.ingress, &self.twin.plan.policy)
     }
 
-    fn note(&mut self) {
+    fn note(&mut self) -> bool {
         let client = self.packet.source;
         let mut reading = self.twin.reading_in();
-        let Some((nonce, credentials)) = reading.credentials(client) else { return };
-        let Some(tag) = reading.tag(client) else { return };
+        let Some(nonce) = reading.credentials(client) else { return true };
+        let response = reading.response();
+        let Some(tag) = reading.tag(client) else { return true };
+        let method = reading.cseq().unwrap_or(0);
         let (place, at_ns) = (self.packet.sender().place, self.twin.now_ns);
-        let state = &mut self.twin.state;
-        let is_proven = nonce.is_some_and(|nonce| state.has_sent(nonce));
-        let mut new = Waiting { tag, at_ns, place, credentials, is_proven, waiting: 1 };
+        let noted = self.twin.state.shown(nonce);
         let slot = slot(tag, TRANSACTIONS);
-        let known = state.transactions.get(&slot);
-        let same = |known: &&Waiting| known.tag == tag && at_ns - known.at_ns < TRANSACTION_NS;
-        if let Some(known) = known.filter(same) {
-            // The same request again: it may be answered already.
-            if known.credentials == credentials {
-                return;
-            }
-            new.waiting = (known.waiting + 1).min(u32::from(transaction::WAITING));
-            new.is_proven |= known.is_proven;
+        // The same request again: it may be answered already.
+        let is_known = |known: &Waiting| {
+            (known.tag, known.response) == (tag, response) && at_ns - known.at_ns < TRANSACTION_NS
+        };
+        if self.twin.state.transactions.get(&slot).is_some_and(is_known) {
+            return true;
         }
-        state.transactions.insert(slot, new);
+        let is_try =
+            method == Method::Register as u32 && Basis::standing(self) == standing::STRANGER;
+        let is_over =
+            is_try && !self.tries(noted.is_proven || self.packet.protocol == u32::from(TCP));
+        if is_over && self.policy().enforced & Rule::RateAuth.bit() != 0 {
+            return false;
+        }
+        let waiting = Waiting { tag, at_ns, place, response, noted, is_answered: false };
+        self.twin.state.transactions.insert(slot, waiting);
+        !is_over
+    }
+}
+
+impl Judging<'_, '_> {
+    /// Spends a try of the source.
+    fn tries(&mut self, is_proven: bool) -> bool {
+        let limit = self.policy().auth.tries[usize::from(is_proven)];
+        if limit == Limit::UNLIMITED {
+            return true;
+        }
+        let source = self.twin.source(self.packet.source);
+        let now_ns = self.twin.now_ns;
+        let state = self.twin.state.strangers.entry(source).or_insert(Source::NEW);
+        spend(&mut state.tries_ns[usize::from(is_proven)], now_ns, limit)
     }
 }

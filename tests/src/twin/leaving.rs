@@ -88,7 +88,7 @@ impl Twin<'_> {
         host::read(&mut self.egress, &reply);
         scan_lines(&mut self.egress);
         if let Some((Some(nonce), _)) = self.reading_out().challenge(client) {
-            self.state.sent(nonce);
+            self.state.sent(nonce, true);
         }
     }
 
@@ -256,6 +256,13 @@ impl Lesson<'_, '_> {
         }
     }
 
+    /// Gives the source all its tries back.
+    fn new_tries(&mut self) {
+        if let Some(state) = self.twin.state.strangers.get_mut(&self.source) {
+            state.tries_ns = [0; 2];
+        }
+    }
+
     /// Bans, where the rule drops.
     fn punish(&mut self, who: Endpoint, rule: Rule, failures: u32, proven: bool) {
         let (policy, since_ns) = (&*self.twin.plan.policy, self.twin.now_ns);
@@ -311,14 +318,14 @@ impl Lessons for Lesson<'_, '_> {
         let (tag, now_ns) = (tag?, self.twin.now_ns);
         let waiting = self.twin.state.transactions.get_mut(&slot(tag, TRANSACTIONS))?;
         let is_over = now_ns - waiting.at_ns >= TRANSACTION_NS;
-        if waiting.tag != tag || is_over || waiting.waiting == 0 {
+        if waiting.tag != tag || is_over || waiting.is_answered {
             return None;
         }
-        waiting.waiting -= 1;
+        waiting.is_answered = true;
         if waiting.place != self.receiver.place {
             self.sender = Some(Endpoint { place: waiting.place, ..self.receiver });
         }
-        Some(Noted { is_proven: waiting.is_proven })
+        Some(waiting.noted)
     }
 
     fn is_stale(&mut self) -> bool {
@@ -327,7 +334,7 @@ impl Lessons for Lesson<'_, '_> {
             return false;
         };
         if let Some(nonce) = nonce {
-            self.twin.state.sent(nonce);
+            self.twin.state.sent(nonce, false);
         }
         is_stale
     }
@@ -347,7 +354,7 @@ impl Lessons for Lesson<'_, '_> {
         if !is_proven {
             return;
         }
-        let account = (how == how::REGISTER).then(|| self.twin.reading_out().account()).flatten();
+        let account = (how == how::REGISTER).then(|| self.twin.reading_out().account(1)).flatten();
         let hash = account.unwrap_or_else(|| mix(1, self.receiver.place));
         let now_ns = self.twin.now_ns;
         let site = self.twin.state.sites.entry(self.source).or_default();
@@ -363,7 +370,16 @@ impl Lessons for Lesson<'_, '_> {
         }
     }
 
+    fn give_back(&mut self, is_proven: bool) {
+        let which = usize::from(is_proven);
+        let interval_ns = self.policy().auth.tries[which].interval_ns;
+        if let Some(state) = self.twin.state.strangers.get_mut(&self.source) {
+            state.tries_ns[which] = state.tries_ns[which].saturating_sub(interval_ns);
+        }
+    }
+
     fn succeed(&mut self) {
+        self.new_tries();
         for who in [Some(Endpoint::whole(self.source)), Some(self.receiver), self.sender] {
             let failures = who.and_then(|who| self.twin.state.failures.get_mut(&who));
             failures.into_iter().for_each(Failures::clear);
@@ -379,12 +395,17 @@ impl Lessons for Lesson<'_, '_> {
         };
         let over = self.failures(who).fail(now_ns, &auth);
         if over != 0 {
+            self.new_tries();
             self.punish(who, Rule::Auth, over, true);
         }
     }
 
     fn harvest(&mut self, _status: u32) {
-        self.tag = self.twin.reading_out().told_apart(self.tag);
+        if self.twin.egress.named >> kind::TO & 1 == 0 {
+            scan_lines(&mut self.twin.egress);
+        }
+        let tag = self.tag;
+        self.tag = self.twin.reading_out().account(tag).unwrap_or(tag);
         let max = self.policy().auth.harvest;
         self.harvest_of(self.receiver, max);
         self.harvest_of(Endpoint::whole(self.source), max * SOURCE_HARVEST);

@@ -3,11 +3,13 @@
 use sipguard_common::{
     abi::Address,
     scan::{
-        SCAN_CALLS, Scratch, host,
+        SCAN_CALLS, Scratch,
         identity::{self, mix},
         kind,
     },
 };
+
+use super::state::NonceHash;
 
 /// Scratch memory with a message, sealed and its lines scanned, and the key of
 /// the hashes.
@@ -45,27 +47,22 @@ impl Reader<'_> {
         Some(mix(hash, number) | 1)
     }
 
-    /// A hash of what tells replies of one transaction apart.
-    pub(super) fn told_apart(&mut self, tag: u64) -> u64 {
-        host::scan(self.scratch);
+    /// A hash of the account that the message is about.
+    pub(super) fn account(&mut self, seed: u64) -> Option<u64> {
         let scratch = &raw mut *self.scratch;
         // SAFETY: as above.
         unsafe {
-            (*scratch).hash = tag;
-            identity::hash_header(scratch, kind::VIA);
-            identity::hash_header(scratch, kind::TO);
-            (*scratch).hash
+            (*scratch).hash = seed;
+            identity::hash_header(scratch, kind::TO).then(|| (*scratch).hash)
         }
     }
 
-    /// A hash of the account that a registration is about.
-    pub(super) fn account(&mut self) -> Option<u64> {
+    /// A hash of the response in the credentials, of which the parameters were
+    /// read; 0 where there is none.
+    pub(super) fn response(&mut self) -> u64 {
         let scratch = &raw mut *self.scratch;
         // SAFETY: as above.
-        unsafe {
-            (*scratch).hash = 1;
-            identity::hash_header(scratch, kind::TO).then(|| (*scratch).hash)
-        }
+        unsafe { if identity::hash_response(scratch, self.key) { (*scratch).hash } else { 0 } }
     }
 
     /// Seconds that a registration was granted for, if the message says so.
@@ -91,24 +88,24 @@ impl Reader<'_> {
         }
     }
 
-    /// A hash of the nonce that was found, and of an address.
-    fn nonce(&mut self, client: Address) -> Option<u64> {
-        let (seed, scratch) = (self.seed(client), &raw mut *self.scratch);
+    /// The hashes of the nonce that was found, for an address.
+    fn nonce(&mut self, client: Address) -> Option<NonceHash> {
+        let scratch = &raw mut *self.scratch;
         // SAFETY: as above.
-        unsafe { identity::hash_nonce(scratch, seed).then(|| (*scratch).hash | 1) }
+        let hash = unsafe { identity::hash_nonce(scratch, self.key).then(|| (*scratch).hash) }?;
+        let Address([head, tail]) = client;
+        Some(NonceHash { owned: mix(mix(hash, head), tail) | 1, itself: hash | 1 })
     }
 
-    /// Of a request with credentials, a hash of the nonce in them, if any, and
-    /// one of all of them.
-    pub(super) fn credentials(&mut self, client: Address) -> Option<(Option<u64>, u64)> {
+    /// Of a request with credentials, the nonce in them, if any.
+    pub(super) fn credentials(&mut self, client: Address) -> Option<Option<NonceHash>> {
         self.parameters(kind::CREDENTIALS)?;
-        let nonce = self.nonce(client);
-        Some((nonce, self.scratch.credentials))
+        Some(self.nonce(client))
     }
 
-    /// Of a challenge, a hash of its nonce, if any, and whether it says that the
-    /// old one was stale.
-    pub(super) fn challenge(&mut self, client: Address) -> Option<(Option<u64>, bool)> {
+    /// Of a challenge, its nonce, if any, and whether it says that the old one was
+    /// stale.
+    pub(super) fn challenge(&mut self, client: Address) -> Option<(Option<NonceHash>, bool)> {
         self.parameters(kind::CHALLENGE)?;
         let nonce = self.nonce(client);
         Some((nonce, self.scratch.stale != 0))

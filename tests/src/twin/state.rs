@@ -3,9 +3,12 @@
 use std::collections::HashMap;
 
 use sipguard_common::{
-    abi::{Address, Ban, CHALLENGES, Endpoint, Failures, Ports, Site, Source, Verified},
+    abi::{
+        Address, Ban, CHALLENGES, Endpoint, Failures, NONCES, Nonce, Ports, Site, Source, Verified,
+    },
     bucket::{Limit, Step, step},
     decide::standing,
+    learn::Noted,
     method::BUDGETS,
 };
 
@@ -23,11 +26,20 @@ pub(super) struct State {
     pub(super) unproven: HashMap<Endpoint, Verified>,
     pub(super) sites: HashMap<Address, Site>,
     pub(super) failures: HashMap<Endpoint, Failures>,
-    /// Key of the hashes of the next three, which are found by slot.
+    /// Key of the hashes of the next four, which are found by slot.
     pub(super) key: u64,
     pub(super) kept_back: HashMap<u32, u64>,
     pub(super) transactions: HashMap<u32, Waiting>,
     pub(super) challenges: HashMap<u32, u64>,
+    pub(super) nonces: HashMap<u32, Nonce>,
+}
+
+/// The hashes of a nonce: with the address that it goes to or comes from, and of
+/// itself.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NonceHash {
+    pub(super) owned: u64,
+    pub(super) itself: u64,
 }
 
 /// A request with credentials that waits for its answer.
@@ -37,11 +49,9 @@ pub(super) struct Waiting {
     pub(super) at_ns: u64,
     /// [`Endpoint::place`] of who sent it.
     pub(super) place: u64,
-    /// A hash of the credentials.
-    pub(super) credentials: u64,
-    pub(super) is_proven: bool,
-    /// Requests with credentials of their own that are not answered yet.
-    pub(super) waiting: u32,
+    pub(super) response: u64,
+    pub(super) noted: Noted,
+    pub(super) is_answered: bool,
 }
 
 impl State {
@@ -79,14 +89,30 @@ impl State {
         }
     }
 
-    /// Remembers that the server has sent a nonce, by its hash.
-    pub(super) fn sent(&mut self, nonce: u64) {
-        self.challenges.insert(slot(nonce, CHALLENGES), nonce);
+    /// Remembers that the server has sent a nonce, or that it seems to have.
+    pub(super) fn sent(&mut self, nonce: NonceHash, is_forged: bool) {
+        let NonceHash { owned, itself } = nonce;
+        self.challenges.insert(slot(owned, CHALLENGES), owned);
+        let known = self.nonces.entry(slot(itself, NONCES)).or_default();
+        if known.tag != itself {
+            *known = Nonce { tag: itself, owner: owned, forged: u64::from(is_forged) };
+        } else if known.owner != owned {
+            known.owner = 0;
+        }
     }
 
-    /// Whether it has.
-    pub(super) fn has_sent(&self, nonce: u64) -> bool {
-        self.challenges.get(&slot(nonce, CHALLENGES)) == Some(&nonce)
+    /// What a nonce shows of who has sent it back.
+    pub(super) fn shown(&self, nonce: Option<NonceHash>) -> Noted {
+        let is_known = |nonce: &NonceHash| {
+            self.challenges.get(&slot(nonce.owned, CHALLENGES)) == Some(&nonce.owned)
+        };
+        let Some(NonceHash { owned, itself }) = nonce.filter(is_known) else {
+            return Noted { is_known: false, is_proven: false, is_forged: false };
+        };
+        let known = self.nonces.get(&slot(itself, NONCES));
+        let known = known.filter(|known| known.tag == itself && known.owner == owned);
+        let is_forged = known.is_some_and(|known| known.forged != 0);
+        Noted { is_known: true, is_proven: known.is_some(), is_forged }
     }
 }
 

@@ -79,7 +79,10 @@ impl Daemon {
             },
         );
         self.tell_ban(who, &ban, &why);
-        self.history.set_ban(who, Some(ban));
+        // An operator may have lifted it before we heard of it.
+        if self.filter.holds_ban(who).unwrap_or(true) {
+            self.history.set_ban(who, Some(ban));
+        }
         Some(told)
     }
 

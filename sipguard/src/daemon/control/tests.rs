@@ -420,3 +420,14 @@ fn a_ban_that_cannot_be_lengthened_ends_when_the_kernel_says() {
     let span = Duration::try_from(ban.until.duration_since(ban.since)).unwrap();
     assert_eq!(span.as_secs(), 600);
 }
+
+/// An operator was faster: after a restart it must not be there again.
+#[test]
+fn a_ban_that_is_lifted_before_it_is_heard_of_is_not_kept() {
+    let fake = Fake::default();
+    let mut daemon = daemon(&fake, "");
+    fake.asked().lifted = true;
+    assert!(daemon.ban_made(&made(whole([198, 51, 100, 7]))).is_some());
+    assert_eq!(daemon.history().ban(&source([198, 51, 100, 7])), None);
+    assert_eq!(lines(&daemon).len(), 1);
+}

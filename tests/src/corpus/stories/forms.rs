@@ -169,7 +169,7 @@ fn unanswered(scene: &mut Scene<'_>) {
     scene.challenges(&mut phone, "");
     for n in 0..50 {
         let wrong = phone.answer("REGISTER");
-        scene.passes(&phone, &wrong);
+        scene.comes(&phone, &wrong);
         let bare = Message::bare("SIP/2.0 401 Unauthorized")
             .header("WWW-Authenticate", &format!("Digest realm=\"pbx\", nonce=\"{n}\""));
         let message = match n % 3 {

@@ -83,7 +83,7 @@ fn five_wrong(scene: &mut Scene<'_>) {
 fn slow_guesses(scene: &mut Scene<'_>) {
     let mut phone = Phone::new("198.51.100.66:5060", "100");
     guess_for_hours(scene, 150 * S + 1, |scene, _| scene.guesses(&mut phone));
-    assert!(scene.count(AuthBan) > 0);
+    assert!(scene.count(Failure) > 0);
 }
 
 fn fifty_accounts(scene: &mut Scene<'_>) {
@@ -187,15 +187,19 @@ fn all_at_once(scene: &mut Scene<'_>) {
     scene.challenges(&mut phone, "");
     let nonce = phone.nonce.clone();
     let mut sent = Vec::new();
-    for _ in 0..10 {
+    for _ in 0..100 {
         let guess = phone.answer("REGISTER");
-        scene.passes(&phone, &guess);
-        sent.push(phone.clone());
+        if scene.comes(&phone, &guess) == Rule::Stranger {
+            sent.push(phone.clone());
+        }
     }
+    // They are bounded before the server has said anything.
+    assert!((5..=FIRST_HOUR).contains(&sent.len()), "{}", sent.len());
     for phone in &mut sent {
         scene.challenges(phone, "");
     }
-    assert_eq!((scene.count(Failure), scene.count(AuthBan)), (10, 2));
+    assert_eq!(scene.count(Failure), sent.len());
+    assert!(scene.count(AuthBan) >= 1);
     phone.nonce = nonce;
     assert!(!scene.guesses_again(&mut phone));
 }
@@ -211,8 +215,9 @@ fn made_up_nonces(scene: &mut Scene<'_>) {
         assert!(scene.ban_of_source(&phone).is_none());
         scene.wait(S);
     }
-    assert!(came <= 30 * 40 + 30, "{came}");
-    assert!(scene.count(HarvestBan) >= 20 && scene.count(AuthBan) == 0);
+    println!("{came} guesses with made-up nonces in an hour");
+    assert!((5..=600).contains(&came), "{came}");
+    assert_eq!(scene.count(AuthBan), 0);
 }
 
 /// Asks for one account after the other; true if that came to the server.

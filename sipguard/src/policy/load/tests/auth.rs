@@ -36,10 +36,14 @@ fn f21_profiles_and_numbers_reach_the_plan() {
         harvest: 50,
     };
     assert_eq!(written.auth, expected);
-    assert_eq!(
-        written.policy.auth,
-        abi::Auth { failures: 6, harvest: 50, window_ns: 7200 * S, unproven_ban_ns: 60 * S }
-    );
+    let expected = abi::Auth {
+        failures: 6,
+        harvest: 50,
+        window_ns: 7200 * S,
+        unproven_ban_ns: 60 * S,
+        tries: [Limit::new(2, 3600 * S, 6).unwrap(), Limit::new(7, 3600 * S, 6).unwrap()],
+    };
+    assert_eq!(written.policy.auth, expected);
     assert_eq!(written.policy.ban_ns, 7 * 86_400 * S);
     assert_eq!(auth("failures = 9\nprofile = \"attack\"\n").failures, 9);
     assert_eq!(auth("ban = \"20s\"\n").unproven_ban_ns, 20 * S, "never longer than a proven one");
@@ -80,8 +84,13 @@ fn f44_postures_ban_as_they_say() {
     assert_eq!(open.ban_ns, 600 * S, "that of signatures over TCP");
 
     let attack = of("attack", "");
-    let expected =
-        abi::Auth { failures: 3, harvest: 15, window_ns: 900 * S, unproven_ban_ns: 60 * S };
+    let expected = abi::Auth {
+        failures: 3,
+        harvest: 15,
+        window_ns: 900 * S,
+        unproven_ban_ns: 60 * S,
+        tries: [Limit::new(1, 3600 * S, 3).unwrap(), Limit::new(3, 3600 * S, 3).unwrap()],
+    };
     assert_eq!((attack.auth, attack.ban_ns), (expected, 900 * S));
     assert_eq!(attack.stealth, abi::stealth::CHALLENGES);
     let stricter = of("attack", "[auth]\nwindow = \"1h\"\nban = \"2h\"\n");
