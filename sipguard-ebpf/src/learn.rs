@@ -303,7 +303,7 @@ extern "C" fn forgive() -> u32 {
 /// Gives a source all its tries back.
 #[inline(always)]
 fn new_tries(source: Address) {
-    if let Some(state) = maps::STRANGERS.get_ptr_mut(&source) {
+    if let Some(state) = maps::STRANGERS.get_ptr_mut(source) {
         // SAFETY: a map value.
         unsafe { (*state).tries_ns = [0; 2] }
     }
@@ -321,7 +321,7 @@ extern "C" fn give_back(policy: *const Policy, is_proven: u32) -> u32 {
     // SAFETY: this CPU's own memory, and a map value.
     unsafe {
         let source = (*scratch).source;
-        if let Some(state) = maps::STRANGERS.get_ptr_mut(&source) {
+        if let Some(state) = maps::STRANGERS.get_ptr_mut(source) {
             let [unproven, proven] = policy.auth.tries;
             let [of_unproven, of_proven] = &mut (*state).tries_ns;
             if is_proven != 0 {

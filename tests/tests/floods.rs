@@ -116,7 +116,7 @@ fn a03_limited_options_floods_are_bounded() {
     let count = packets(100_000);
     let many = flood_of(&mut kernel, &mut options, count, 1, spoofed);
     assert!(many.passed() <= 6_001, "{many:?}");
-    assert_eq!(many.passed() + many.of(Rule::RateStrangers), count, "{many:?}");
+    assert_eq!(many.passed() + many.of(Rule::Greylist), count, "{many:?}");
     let [strangers, networks, _] = kernel.remembered().expect("a count");
     assert!(strangers <= 6_001 && networks <= 6_001, "{strangers} and {networks} remembered");
 }
