@@ -5,6 +5,7 @@
 mod buckets;
 mod judging;
 mod leaving;
+mod lesson;
 mod reading;
 mod state;
 
