@@ -177,6 +177,7 @@ extern "C" fn verify(ifindex: u32, is_proven: u32, how: u32, span_ns: u64) -> u3
         let receiver = receiver(scratch);
         let status = (*scratch).status;
         standing::make_known(receiver.address);
+        standing::make_known((*scratch).source);
         if accept(&receiver, is_proven, now, how, span_ns, status) {
             count(ifindex, Learned::Verified);
         }
@@ -189,8 +190,9 @@ extern "C" fn verify(ifindex: u32, is_proven: u32, how: u32, span_ns: u64) -> u3
             return 0;
         }
         let is_registration = how == how::REGISTER;
-        let hash = if is_registration && identity::hash_account(scratch, 1) {
-            (*scratch).hash
+        (&raw mut (*scratch).hash).write_volatile(1);
+        let hash = if is_registration && hash_header(kind::TO) != 0 {
+            (&raw const (*scratch).hash).read_volatile()
         } else {
             mix(1, receiver.place)
         };
@@ -241,8 +243,8 @@ extern "C" fn end_verified(ifindex: u32) -> u32 {
         return 0;
     };
     let now = clock::tick();
-    let end = |endpoint: &Endpoint| {
-        let Some(state) = standing::verified(endpoint) else {
+    let end_one = |state: Option<*mut Verified>| {
+        let Some(state) = state else {
             return false;
         };
         // SAFETY: a map value.
@@ -253,6 +255,11 @@ extern "C" fn end_verified(ifindex: u32) -> u32 {
             }
             held
         }
+    };
+    // It may be in both: first it was accepted on evidence that can be forged.
+    let end = |endpoint: &Endpoint| {
+        let held = end_one(maps::ENDPOINTS.get_ptr_mut(endpoint));
+        end_one(maps::ENDPOINTS_UNPROVEN.get_ptr_mut(endpoint)) || held
     };
     // SAFETY: this CPU's own memory.
     unsafe {
@@ -373,6 +380,18 @@ fn harvest(policy: &Policy, ifindex: u32, status: u32) {
     }
 }
 
+/// Mixes the first header of a kind into the hash in the scratch memory of the
+/// way out; 0 where there is none.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn hash_header(kind: u32) -> u32 {
+    let Some(scratch) = maps::EGRESS.get_ptr_mut(0) else {
+        return 0;
+    };
+    // SAFETY: this CPU's own memory, sealed and scanned.
+    u32::from(unsafe { identity::hash_header(scratch, kind) })
+}
+
 /// Mixes the account into the hash of the transaction.
 #[unsafe(no_mangle)]
 #[inline(never)]
@@ -381,11 +400,10 @@ extern "C" fn harvested_account() -> u32 {
         // SAFETY: this CPU's own memory, sealed; where no header is seen, its
         // lines are scanned.
         unsafe {
-            let hash = (*scratch).hash;
             if scan::value_of(scratch, kind::TO).is_none() {
                 reply_lines();
             }
-            identity::hash_account(scratch, hash);
+            hash_header(kind::TO);
         }
     }
     0
@@ -516,6 +534,11 @@ extern "C" fn learn_message(policy: *const Policy, ifindex: u32) -> u32 {
     };
     // SAFETY: this CPU's own values.
     unsafe {
+        let is_tcp = is_tcp(scratch);
+        if is_tcp {
+            // Keepalives stand between messages of a connection.
+            payload::skip_ends(scratch);
+        }
         let content = if identity::is_reply(scratch) {
             RESPONSE
         } else {
@@ -524,6 +547,11 @@ extern "C" fn learn_message(policy: *const Policy, ifindex: u32) -> u32 {
         let said = match content {
             method @ 1..METHODS => {
                 count_method((&raw mut (*replies).requests).cast(), method);
+                if is_tcp {
+                    // Up to where the next message starts.
+                    reply_lines();
+                    message_end();
+                }
                 Said { status: 0, method }
             }
             RESPONSE => reply(replies),
@@ -562,6 +590,17 @@ pub(crate) extern "C" fn reply_lines() -> u32 {
     0
 }
 
+/// Finds the end of the message, behind [`reply_lines`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn message_end() -> u32 {
+    if let Some(scratch) = maps::EGRESS.get_ptr_mut(0) {
+        // SAFETY: this CPU's own memory, sealed.
+        unsafe { scan::scan_end(scratch) }
+    }
+    0
+}
+
 /// Reads a reply: status code and method by number. A status of 1 stands for
 /// one that cannot be read.
 #[unsafe(no_mangle)]
@@ -586,7 +625,7 @@ extern "C" fn read_reply() -> u32 {
         }
         let method = (*scratch).cseq_method;
         if is_tcp {
-            scan::scan_end(scratch);
+            message_end();
         } else if method == REGISTER && status / 100 == 2 {
             reply_lines();
         }

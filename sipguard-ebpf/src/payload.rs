@@ -133,6 +133,18 @@ unsafe extern "C" fn found(_: u64, context: *mut Loop) -> i64 {
     i64::from(unsafe { scan::find::call((*context).scratch) })
 }
 
+/// Skips line ends before a message.
+///
+/// # Safety
+/// The scratch memory is sealed.
+#[inline(always)]
+pub(crate) unsafe fn skip_ends(scratch: *mut Scratch) {
+    // SAFETY: as the caller promises.
+    if unsafe { scan::needs_skip(scratch) } {
+        repeat(scan::SKIP_CALLS, skip, Loop { scratch, table: core::ptr::null() });
+    }
+}
+
 /// Finds CSeq and Call-ID, as far as they are needed.
 ///
 /// # Safety

@@ -14,8 +14,9 @@ use crate::{clock, limits, maps};
 /// The standing, and by how many bits the limits of its site are raised.
 #[inline(always)]
 fn find(endpoint: &Endpoint, source: Address) -> (u32, u32) {
-    let (word, bit) = known::bit(endpoint.address);
-    if maps::KNOWN.get(word).is_none_or(|bits| *bits & bit == 0) {
+    // They differ only where a source is more than an IPv6 network of 64 bits.
+    let (known, of_source) = (known::bit(endpoint.address), known::bit(source));
+    if !is_known(known) && (known == of_source || !is_known(of_source)) {
         return (STRANGER, 0);
     }
     let now = clock::tick();
@@ -36,6 +37,12 @@ fn find(endpoint: &Endpoint, source: Address) -> (u32, u32) {
         Some(site) if site.is_remembered(now) => (SITE, site.shift),
         _ => (STRANGER, 0),
     }
+}
+
+/// Whether a bit of the filter is set.
+#[inline(always)]
+fn is_known((word, bit): (u32, u64)) -> bool {
+    maps::KNOWN.get(word).is_some_and(|bits| *bits & bit != 0)
 }
 
 /// The entry of a verified endpoint, whether it still holds or not.

@@ -22,7 +22,7 @@ use sipguard_common::{
     },
 };
 
-use crate::{clock, forge, limits, maps, payload};
+use crate::{clock, forge, learn, limits, maps, payload};
 
 /// The key of the hashes.
 #[inline(always)]
@@ -47,19 +47,18 @@ const fn flag(flag: u8) -> u64 {
     (flag as u64) << FLAGS_SHIFT
 }
 
-/// The tag of the message in the scratch memory, whose CSeq was read and whose
-/// client has this address; 0 where it has no Call-ID.
+/// The tag of the message in the scratch memory, of which CSeq was read and the
+/// Call-ID was hashed.
 ///
 /// # Safety
-/// The scratch memory is sealed and its lines are scanned.
+/// The scratch memory is this CPU's own.
 #[inline(always)]
-unsafe fn tag(scratch: *mut Scratch, client: Address) -> u64 {
-    // SAFETY: as the caller promises.
+unsafe fn tag(scratch: *const Scratch) -> u64 {
+    // SAFETY: as the caller promises. With the method: CANCEL has the number of
+    // what it cancels.
     unsafe {
-        if !identity::hash_call_id(scratch, seed(client)) {
-            return 0;
-        }
-        mix((*scratch).hash, u64::from((*scratch).cseq)) | 1
+        let hash = (&raw const (*scratch).hash).read_volatile();
+        mix(hash, identity::cseq_word(scratch)) | 1
     }
 }
 
@@ -139,13 +138,11 @@ extern "C" fn note_request(policy: *const Policy) -> u32 {
     // SAFETY: this CPU's own memory, and a map value.
     unsafe {
         let packet = &raw const (*scratch).packet;
-        if !identity::cseq(scratch) {
+        let seed = seed((*packet).source);
+        if !identity::cseq(scratch) || !identity::hash_call_id(scratch, seed) {
             return 0;
         }
-        let tag = tag(scratch, (*packet).source);
-        if tag == 0 {
-            return 0;
-        }
+        let tag = tag(scratch);
         let Some(slot) = maps::TRANSACTIONS.get_ptr_mut((tag >> 32) as u32 & (TRANSACTIONS - 1))
         else {
             return 0;
@@ -189,8 +186,10 @@ extern "C" fn answered_request() -> u64 {
     };
     // SAFETY: this CPU's own memory, and a map value.
     unsafe {
-        let tag = tag(scratch, (*scratch).packet.destination);
-        (*scratch).hash = tag;
+        let hash = &raw mut (*scratch).hash;
+        hash.write_volatile(seed((*scratch).packet.destination));
+        let tag = if learn::hash_header(kind::CALL_ID) == 0 { 0 } else { tag(scratch) };
+        hash.write_volatile(tag);
         let Some(slot) = maps::TRANSACTIONS.get_ptr_mut((tag >> 32) as u32 & (TRANSACTIONS - 1))
         else {
             return 0;

@@ -68,8 +68,12 @@ pub fn truncations() -> impl Iterator<Item = Vec<u8>> {
 }
 
 fn mutation(random: &mut Random) -> Vec<u8> {
-    let seed = random.pick(seeds());
-    let mut frame = seed.frame.clone();
+    let frame = random.pick(seeds()).frame.clone();
+    mutated(random, frame)
+}
+
+/// A frame with a change or a few, of [`MIN_FRAME`] bytes at least.
+pub fn mutated(random: &mut Random, mut frame: Vec<u8>) -> Vec<u8> {
     // Usually one change, sometimes a few upon each other.
     let rounds = if random.once_in(4) { 1 + random.below(4) } else { 1 };
     for _ in 0..rounds {

@@ -107,6 +107,11 @@ pub fn settings(setup: Setup) -> String {
         Setup::Base
         | Setup::OverCps
         | Setup::Banned
+        | Setup::TriesExhausted
+        | Setup::Verified
+        | Setup::VerifiedExhausted(_)
+        | Setup::VerifiedBanned
+        | Setup::Site
         | Setup::Exhausted(_)
         | Setup::SubnetExhausted
         | Setup::BudgetExhausted(_) => String::new(),
@@ -114,7 +119,7 @@ pub fn settings(setup: Setup) -> String {
         Setup::PortsExhausted => corpus::PORTS_LIMITED.to_owned(),
         Setup::OptionsLimit => "[policy]\noptions = \"limit\"\n".to_owned(),
         Setup::OptionsPass => "[policy]\noptions = \"pass\"\n".to_owned(),
-        Setup::Closed => "[policy]\nposture = \"closed\"\n".to_owned(),
+        Setup::Closed | Setup::SiteClosed => "[policy]\nposture = \"closed\"\n".to_owned(),
         Setup::Open => "[policy]\nposture = \"open\"\n".to_owned(),
         Setup::ProtectedAddress => format!("[sip]\naddresses = [\"{}\"]\n", corpus::PROTECTED),
         Setup::TwoPorts => format!("[sip]\nports = {:?}\n", corpus::TWO_PORTS),

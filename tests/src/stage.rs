@@ -106,7 +106,8 @@ impl<'a> Stage<'a> {
             };
             assert!(may_be, "kernel {fate:?}, host {:?}: {}", out.fate, text(frame));
             if fate == Fate::Challenge {
-                self.twin.forged(&left.frame);
+                let line = challenge(&left.frame, frame);
+                self.twin.forged(receiver(frame).expect("a packet").address, line);
                 forged = Some(left.frame);
             }
             let counted = kernel.replies().expect("counts");
@@ -133,11 +134,7 @@ impl<'a> Stage<'a> {
     /// Holds against each other what is kept of who gets a frame.
     fn compare(&self, frame: &[u8]) {
         let Some(kernel) = &self.kernel else { return };
-        let mut packet = Packet::ZERO;
-        if frame::parse(frame, &mut packet).is_none() {
-            return;
-        }
-        let receiver = packet.receiver();
+        let Some(receiver) = receiver(frame) else { return };
         let source = receiver.address.source(self.plan.policy.source_mask);
         let twin = &self.twin;
         let on_host = twin.endpoint(&receiver);
@@ -182,6 +179,22 @@ impl<'a> Stage<'a> {
             kernel.set_budget(budget, tat_ns).expect("a map");
         }
     }
+}
+
+/// Who gets a frame.
+fn receiver(frame: &[u8]) -> Option<Endpoint> {
+    let mut packet = Packet::ZERO;
+    frame::parse(frame, &mut packet).map(|_| packet.receiver())
+}
+
+/// The line of a frame's challenge that was not there before.
+fn challenge<'f>(frame: &'f [u8], before: &[u8]) -> &'f [u8] {
+    let lines = |frame: &'f [u8]| frame.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii_end);
+    let is_challenge =
+        |line: &&[u8]| line.windows(7).any(|part| part.eq_ignore_ascii_case(b"nonce=\""));
+    let was_there = |line: &&[u8]| before.windows(line.len()).any(|part| part == *line);
+    let new = lines(frame).filter(is_challenge).find(|line| !was_there(line));
+    new.unwrap_or_else(|| panic!("no challenge in {} of {}", text(frame), text(before)))
 }
 
 /// What was counted between two counts.

@@ -7,7 +7,7 @@ use sipguard::{
     policy::Plan,
 };
 use sipguard_common::{
-    abi::{Ban, Ports, Source, cps},
+    abi::{Ban, Ports, Site, Source, Verified, cps},
     bucket::Limit,
     method::{BUDGETS, Budget, Method},
     rule::Rule,
@@ -31,7 +31,13 @@ fn by_policy() -> Vec<(Plan, Vec<Case>)> {
             | Setup::SubnetExhausted
             | Setup::BudgetExhausted(_)
             | Setup::Banned
+            | Setup::TriesExhausted
+            | Setup::Verified
+            | Setup::VerifiedExhausted(_)
+            | Setup::VerifiedBanned
+            | Setup::Site
             | Setup::OverCps => Setup::Base,
+            Setup::SiteClosed => Setup::Closed,
             other => other,
         };
         groups.entry(policy).or_default().push(case);
@@ -52,6 +58,8 @@ struct Before {
     budgets: [u64; BUDGETS],
     peer: u64,
     ban: Option<Ban>,
+    verified: Option<Verified>,
+    site: Option<Site>,
 }
 
 fn before(case: &Case, plan: &Plan) -> Before {
@@ -63,7 +71,12 @@ fn before(case: &Case, plan: &Plan) -> Before {
         budgets: [0; BUDGETS],
         peer: 0,
         ban: None,
+        verified: None,
+        site: None,
     };
+    let verified = || Verified { expires_ns: NOW_NS + 1, ..Verified::default() };
+    let site = || Site { until_ns: NOW_NS + 1, ..Site::default() };
+    let ban = || Ban { expires_ns: NOW_NS + 1, ..Ban::default() };
     match case.setup {
         Setup::Exhausted(class) => {
             before.source.tat_ns[class as usize] = exhausted(policy.limits[class as usize]);
@@ -77,10 +90,16 @@ fn before(case: &Case, plan: &Plan) -> Before {
             before.budgets[budget as usize] = exhausted(policy.strangers[budget as usize]);
         }
         Setup::OverCps => before.peer = exhausted(policy.cps[usize::from(cps::SMALL)]),
-        Setup::Banned => {
-            let expires_ns = NOW_NS + 1;
-            before.ban = Some(Ban { expires_ns, ..Ban::default() });
+        Setup::Banned => before.ban = Some(ban()),
+        Setup::TriesExhausted => before.source.tries_ns = policy.auth.tries.map(exhausted),
+        Setup::Verified => before.verified = Some(verified()),
+        Setup::VerifiedBanned => (before.verified, before.ban) = (Some(verified()), Some(ban())),
+        Setup::VerifiedExhausted(class) => {
+            let mut spent = verified();
+            spent.tat_ns[class as usize] = exhausted(policy.verified[class as usize]);
+            before.verified = Some(spent);
         }
+        Setup::Site | Setup::SiteClosed => before.site = Some(site()),
         _ => {}
     }
     before
@@ -95,6 +114,12 @@ fn prepare_twin(twin: &mut Twin<'_>, case: &Case, plan: &Plan) {
         if let Some(ban) = before.ban {
             twin.ban(source, ban);
         }
+        if let Some(site) = before.site {
+            twin.set_site(source, site);
+        }
+    }
+    if let (Some(sender), Some(verified)) = (case.sender(), before.verified) {
+        twin.set_verified(sender, verified);
     }
     twin.set_peer(0, before.peer);
     for budget in Budget::ALL {
@@ -104,7 +129,14 @@ fn prepare_twin(twin: &mut Twin<'_>, case: &Case, plan: &Plan) {
 
 fn prepare_kernel(kernel: &mut TestKernel, case: &Case, plan: &Plan) -> Result<(), KernelError> {
     let before = before(case, plan);
+    kernel.forget_learned()?;
+    if let (Some(sender), Some(verified)) = (case.sender(), before.verified) {
+        kernel.set_endpoint(sender, verified, true)?;
+    }
     if let Some(source) = case.source() {
+        if let Some(site) = before.site {
+            kernel.set_site(source.source(plan.policy.source_mask), site)?;
+        }
         kernel.set_source(source, &plan.policy, before.source)?;
         kernel.set_subnet(source, &plan.policy, before.subnet)?;
         kernel.set_ports(source, &plan.policy, before.ports)?;

@@ -79,6 +79,12 @@ fn is_stateful(setup: Setup) -> bool {
             | Setup::PortsExhausted
             | Setup::BudgetExhausted(_)
             | Setup::Banned
+            | Setup::TriesExhausted
+            | Setup::Verified
+            | Setup::VerifiedExhausted(_)
+            | Setup::VerifiedBanned
+            | Setup::Site
+            | Setup::SiteClosed
             | Setup::OverCps
     )
 }

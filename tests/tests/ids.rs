@@ -1,17 +1,20 @@
 //! Which test shows which requirement.
 //!
-//! A requirement is shown by cases of the corpus that have its id, and by tests
+//! A requirement is shown by cases and stories of the corpus that have its id, and by tests
 //! whose names have it: `d09_l06_...` shows D09 and L06. What must be shown
 //! stands here; a requirement that loses its last test or case fails this one.
 
 use std::{collections::BTreeMap, fs};
 
-use tests::{corpus::corpus, rig::tool::root};
+use tests::{
+    corpus::{corpus, stories::stories},
+    rig::tool::root,
+};
 
 /// Where a requirement is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum By {
-    /// Cases of the corpus, which the program and its twin judge.
+    /// Cases and stories of the corpus, which the programs and their twin judge.
     Corpus,
     /// Tests that are named after it.
     Test,
@@ -26,13 +29,15 @@ const SHOWN: &[(&str, &str, By)] = &[
     ("A01", "svmap, svwar and svcrack, under their own name and another", Both),
     ("A02", "sipsak, single requests and floods", Both),
     ("A03", "floods of OPTIONS from one source and from many", Test),
+    ("A05", "guesses over 50 accounts", Corpus),
+    ("A06", "accounts tried out", Corpus),
     ("A07", "the toll-fraud kit", Corpus),
     ("A08", "probes of nmap, zmap, Metasploit and sippts", Corpus),
     ("A09", "evasions by case, spacing, line ends, folding, tags and segments", Both),
     ("A10", "the same sockets after an answer", Test),
     ("A11", "floods of garbage and of endless headers", Both),
     ("A12", "floods of SYN", Test),
-    ("D01", "an answer opens nothing", Test),
+    ("D01", "an answer opens nothing", Both),
     ("D02", "more sources than a table remembers", Test),
     ("D03", "OPTIONS of sips and tel", Corpus),
     ("D04", "a body that quotes a request", Corpus),
@@ -52,24 +57,37 @@ const SHOWN: &[(&str, &str, By)] = &[
     ("D18", "3CXPhoneSystem and X-Lite", Corpus),
     ("L01", "a trusted gateway's keepalives, over UDP and TCP", Both),
     ("L02", "a trusted network and a carrier at full speed", Test),
+    ("L03", "refreshes for a day", Corpus),
+    ("L04", "stale nonces", Corpus),
+    ("L05", "four wrong passwords and a right one", Corpus),
     ("L06", "50 and 100 phones behind one address", Test),
-    ("L10", "answers to probes, of one address and of 10,000", Test),
+    ("L07", "500 phones after an outage", Corpus),
+    ("L08", "old passwords for ever, behind one address with others", Corpus),
+    ("L09", "a scanner behind the address of a carrier", Corpus),
+    ("L10", "answers to probes, of one address and of 10,000", Both),
     ("L11", "keepalives", Both),
     ("L12", "answers with scanners' words", Both),
     ("L13", "INVITE with Allow, 10 a second", Both),
     ("L14", "bodies that quote scanners", Corpus),
     ("L15", "retransmissions", Test),
+    ("L16", "calls of two hours", Corpus),
+    ("L17", "OPTIONS within a call", Corpus),
+    ("L18", "the server's own registration", Corpus),
+    ("L19", "a trunk with a wrong password", Corpus),
+    ("L20", "every method of verified endpoints", Corpus),
+    ("L21", "other addresses and ports, and repetitions", Corpus),
     ("L22", "connections over TCP, split anywhere", Both),
     ("L23", "TLS is not read", Both),
     ("L24", "calls in fragments", Both),
     ("L25", "VLANs, IPv6 and options of IPv4", Test),
     ("L26", "other ports", Both),
-    ("L27", "a first REGISTER during floods of other content", Test),
+    ("L27", "a first REGISTER during floods", Both),
     ("L28", "an allowance that ends by itself", Test),
     ("L29", "a softphone with a listed SDK", Test),
-    ("L31", "forged packets ban nobody", Test),
+    ("L31", "forged packets ban nobody", Both),
     ("L32", "odd names and long Request-URIs", Corpus),
     ("L33", "User-Agents that must pass", Corpus),
+    ("N08", "guesses delivered per hour", Corpus),
 ];
 
 /// The ids in a test's name: its first words, as long as they are ids.
@@ -106,8 +124,12 @@ fn tests_by_id() -> BTreeMap<String, Vec<String>> {
 fn every_requirement_is_shown() {
     let tests = tests_by_id();
     let mut cases: BTreeMap<&str, usize> = BTreeMap::new();
-    for case in corpus() {
-        *cases.entry(case.id).or_default() += 1;
+    for id in corpus()
+        .iter()
+        .map(|case| case.id)
+        .chain(stories().iter().flat_map(|story| story.ids.iter().copied()))
+    {
+        *cases.entry(id).or_default() += 1;
     }
     let mut wrong = Vec::new();
     for (id, what, by) in SHOWN {

@@ -95,8 +95,10 @@ pub const ENDPOINTS: usize = 131_072;
 /// the room of the others.
 pub const ENDPOINTS_UNPROVEN: usize = 16_384;
 
-/// How long an endpoint stays verified at least.
-pub const VERIFIED_MIN_NS: u64 = 300 * 1_000_000_000;
+/// How long an endpoint stays verified at least: calls and subscriptions are
+/// refreshed each 300 s, and what is lost on the way is repeated for 32 s more
+/// (Timer F of RFC 3261).
+pub const VERIFIED_MIN_NS: u64 = 332 * 1_000_000_000;
 
 /// Words of the bitmaps of [`Site`].
 pub const SITE_WORDS: usize = 4;

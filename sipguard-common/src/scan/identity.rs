@@ -86,32 +86,26 @@ unsafe fn to_value(scratch: *mut Scratch, behind_name: u32) {
     }
 }
 
-/// What ends a value that is hashed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
-    /// White space, line ends and quotes: a Call-ID, a nonce.
-    Space,
-    /// Those, semicolons and angle brackets: an address.
-    Address,
+/// What ends an address, beside white space, line ends and quotes.
+#[inline(always)]
+const fn ends_address(word: u64, kind: u32) -> u64 {
+    let is_address = if kind == kind::TO { u64::MAX } else { 0 };
+    (equal(word, b';') | equal(word, b'>')) & is_address
 }
 
-/// Hashes the value at `position`, starting from `seed`; the hash is left in the
-/// scratch memory.
+/// Mixes the value at `position` into the hash in the scratch memory, as the
+/// value of this kind of header ends.
 ///
 /// # Safety
 /// `scratch` is valid and its payload sealed.
 #[inline(always)]
-pub unsafe fn hash(scratch: *mut Scratch, seed: u64, end: End) {
+unsafe fn hash(scratch: *mut Scratch, kind: u32) {
     // SAFETY: as the caller promises.
     unsafe {
-        store!(scratch.hash = seed);
         for _ in 0..HASH_WORDS {
             let position = masked(load!(scratch.position));
             let word = word(scratch, position);
-            let mut ends = below(word, 0x23);
-            if end == End::Address {
-                ends |= equal(word, b';') | equal(word, b'>');
-            }
+            let ends = below(word, 0x23) | ends_address(word, kind);
             if ends != 0 {
                 store!(scratch.hash = mix(load!(scratch.hash), before(word, ends)));
                 break;
@@ -122,20 +116,38 @@ pub unsafe fn hash(scratch: *mut Scratch, seed: u64, end: End) {
     }
 }
 
-/// Hashes the Call-ID. False where there is none.
+/// Mixes the first header of a kind into the hash in the scratch memory: Call-ID,
+/// or of To the address, which of REGISTER is the account. False where there is
+/// none.
 ///
 /// # Safety
 /// `scratch` is valid, its payload sealed, and the line scan has run.
 #[inline(always)]
-pub unsafe fn hash_call_id(scratch: *mut Scratch, seed: u64) -> bool {
+pub unsafe fn hash_header(scratch: *mut Scratch, kind: u32) -> bool {
     // SAFETY: as the caller promises.
     unsafe {
-        let Some(at) = value_of(scratch, kind::CALL_ID) else {
+        let Some(at) = value_of(scratch, kind) else {
             return false;
         };
         to_value(scratch, at);
-        hash(scratch, seed, End::Space);
+        // Behind a display name without white space, `<` is what counts: the
+        // hash of `sip:a@b` and of `<sip:a@b` need not be the same, for one
+        // server writes one of them.
+        hash(scratch, kind);
         true
+    }
+}
+
+/// Hashes the Call-ID. False where there is none.
+///
+/// # Safety
+/// As [`hash_header`].
+#[inline(always)]
+pub unsafe fn hash_call_id(scratch: *mut Scratch, seed: u64) -> bool {
+    // SAFETY: as the caller promises.
+    unsafe {
+        store!(scratch.hash = seed);
+        hash_header(scratch, kind::CALL_ID)
     }
 }
 
@@ -143,7 +155,7 @@ pub unsafe fn hash_call_id(scratch: *mut Scratch, seed: u64) -> bool {
 /// none.
 ///
 /// # Safety
-/// As [`hash_call_id`].
+/// As [`hash_header`].
 #[inline(always)]
 pub unsafe fn hash_nonce(scratch: *mut Scratch, seed: u64) -> bool {
     // SAFETY: as the caller promises.
@@ -153,7 +165,8 @@ pub unsafe fn hash_nonce(scratch: *mut Scratch, seed: u64) -> bool {
             return false;
         }
         store!(scratch.position = at);
-        hash(scratch, seed, End::Space);
+        store!(scratch.hash = seed);
+        hash(scratch, kind::CALL_ID);
         true
     }
 }
@@ -161,7 +174,7 @@ pub unsafe fn hash_nonce(scratch: *mut Scratch, seed: u64) -> bool {
 /// Hashes the response in the credentials, likewise.
 ///
 /// # Safety
-/// As [`hash_call_id`].
+/// As [`hash_header`].
 #[inline(always)]
 pub unsafe fn hash_response(scratch: *mut Scratch, seed: u64) -> bool {
     // SAFETY: as the caller promises.
@@ -171,28 +184,8 @@ pub unsafe fn hash_response(scratch: *mut Scratch, seed: u64) -> bool {
             return false;
         }
         store!(scratch.position = at);
-        hash(scratch, seed, End::Space);
-        true
-    }
-}
-
-/// Hashes the address of the To header, which of REGISTER is the account. False
-/// where there is none.
-///
-/// # Safety
-/// As [`hash_call_id`].
-#[inline(always)]
-pub unsafe fn hash_account(scratch: *mut Scratch, seed: u64) -> bool {
-    // SAFETY: as the caller promises.
-    unsafe {
-        let Some(at) = value_of(scratch, kind::TO) else {
-            return false;
-        };
-        to_value(scratch, at);
-        // Behind a display name without white space, `<` is what counts: the
-        // hash of `sip:a@b` and of `<sip:a@b` need not be the same, for one
-        // server writes one of them.
-        hash(scratch, seed, End::Address);
+        store!(scratch.hash = seed);
+        hash(scratch, kind::CALL_ID);
         true
     }
 }
@@ -230,7 +223,7 @@ unsafe fn number(scratch: *mut Scratch, max: u32) -> Option<u32> {
 /// 20.16). False where there is none.
 ///
 /// # Safety
-/// As [`hash_call_id`].
+/// As [`hash_header`].
 #[inline(always)]
 pub unsafe fn cseq(scratch: *mut Scratch) -> bool {
     // SAFETY: as the caller promises.
@@ -252,6 +245,16 @@ pub unsafe fn cseq(scratch: *mut Scratch) -> bool {
         );
         true
     }
+}
+
+/// Number and method of CSeq in one word, once [`cseq`] has read them.
+///
+/// # Safety
+/// `scratch` is valid.
+#[inline(always)]
+pub unsafe fn cseq_word(scratch: *const Scratch) -> u64 {
+    // SAFETY: as the caller promises.
+    unsafe { u64::from(load!(scratch.cseq)) | u64::from(load!(scratch.cseq_method)) << 32 }
 }
 
 /// The method that a value begins with, and ends with, too.
@@ -310,7 +313,7 @@ pub unsafe fn status(scratch: *const Scratch) -> Option<u32> {
 /// first header of this kind. False where there is none.
 ///
 /// # Safety
-/// As [`hash_call_id`].
+/// As [`hash_header`].
 #[inline(always)]
 pub unsafe fn parameters_begin(scratch: *mut Scratch, kind: u32) -> bool {
     // SAFETY: as the caller promises.
@@ -390,7 +393,7 @@ pub unsafe fn parameters_call(scratch: *mut Scratch) -> bool {
 /// with what Expires says for a start. False where there is no Contact.
 ///
 /// # Safety
-/// As [`hash_call_id`].
+/// As [`hash_header`].
 #[inline(always)]
 pub unsafe fn seconds_begin(scratch: *mut Scratch) -> bool {
     // SAFETY: as the caller promises.

@@ -21,7 +21,23 @@ fn case(name: &'static str, class: Class, expect: Rule, packet: &Packet) -> Case
 }
 
 pub(super) fn cases() -> Vec<Case> {
-    [by_method(), by_source(), untouched()].concat()
+    [by_method(), by_source(), untouched(), tries()].concat()
+}
+
+/// Only a request with credentials is a try.
+fn tries() -> Vec<Case> {
+    let register = Message::request("REGISTER", "sip:203.0.113.1");
+    let credentials = "Digest username=\"200\", realm=\"pbx\", nonce=\"n\", response=\"0\"";
+    let guess = register.clone().header("Authorization", credentials);
+    let case = |name, expect, message: &Message| {
+        Case::new(name, "N08", expect, stranger(message.build()).build())
+            .method(Method::Register)
+            .setup(Setup::TriesExhausted)
+    };
+    vec![
+        case("guess_over_the_tries", Rule::RateAuth, &guess),
+        case("register_over_the_tries", Rule::Stranger, &register),
+    ]
 }
 
 fn by_method() -> Vec<Case> {

@@ -3,6 +3,7 @@
 
 mod calls;
 mod cast;
+mod chatter;
 mod credentials;
 mod forms;
 mod guesses;
@@ -14,7 +15,10 @@ mod pressure;
 mod scene;
 mod stealth;
 
-pub use self::scene::Scene;
+pub use self::{
+    chatter::{Chatter, Step},
+    scene::Scene,
+};
 
 /// One story.
 #[derive(Clone, Copy)]

@@ -144,7 +144,7 @@ impl Message for Judging<'_, '_> {
         let Some(nonce) = reading.credentials(client) else { return true };
         let response = reading.response();
         let Some(tag) = reading.tag(client) else { return true };
-        let method = reading.cseq().map_or(0, |(_, method)| method);
+        let method = reading.cseq().unwrap_or(0);
         let (place, at_ns) = (self.packet.sender().place, self.twin.now_ns);
         let noted = self.twin.state.shown(nonce);
         let slot = slot(tag, TRANSACTIONS);

@@ -3,7 +3,7 @@
 use sipguard_common::{
     abi::{
         Address, Ban, Endpoint, Failures, Learned, Policy, Replies, TRANSACTION_NS, TRANSACTIONS,
-        how,
+        how, stealth,
     },
     decide::{
         Content,
@@ -12,16 +12,19 @@ use sipguard_common::{
     frame::{self, TCP, Transport},
     learn::{Fate, Lessons, Noted, SOURCE_HARVEST, Said, learn},
     message::MIN_MESSAGE,
-    method::{METHOD_SLOTS, Method},
+    method::Method,
     rule::Rule,
     scan::{
-        self, SCAN_CALLS, Scratch, host,
+        self, SCAN_CALLS, SKIP_CALLS, Scratch, host,
         identity::{self, mix},
         kind,
     },
 };
 
-use super::{Twin, state::slot};
+use super::{
+    Twin,
+    state::{State, slot},
+};
 
 /// What became of a packet that leaves.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,39 +82,32 @@ impl Twin<'_> {
         out
     }
 
-    /// Remembers the challenge in a frame that was made out of a reply: the
-    /// server never sent it.
-    pub fn forged(&mut self, frame: &[u8]) {
-        let Some(Transport::Udp) = frame::parse(frame, &mut self.egress.packet) else { return };
-        let packet = self.egress.packet;
-        host::read(&mut self.egress, host::payload(frame, &packet));
-        // SAFETY: the scratch memory is ours, and sealed.
-        unsafe {
-            let scratch = &raw mut *self.egress;
-            scan::content(scratch, &raw const *self.plan.policy);
-            read_reply(scratch);
-        }
-        if let Some((Some(nonce), _)) = self.reading_out().challenge(packet.destination) {
+    /// Remembers a challenge that was put into a reply: the server never sent it.
+    pub fn forged(&mut self, client: Address, line: &[u8]) {
+        let reply = [b"SIP/2.0 401 Unauthorized\r\n", line, b"\r\n\r\n"].concat();
+        host::read(&mut self.egress, &reply);
+        scan_lines(&mut self.egress);
+        if let Some((Some(nonce), _)) = self.reading_out().challenge(client) {
             self.state.sent(nonce, true);
         }
     }
 
     /// Reads the message that starts at the position of the scratch memory.
     fn message(&mut self, out: &mut Out) -> Fate {
+        let packet = self.egress.packet;
+        let is_tcp = packet.protocol == u32::from(TCP);
         let policy = &*self.plan.policy;
-        let scratch = &raw mut *self.egress;
-        // SAFETY: the scratch memory is ours, and sealed.
-        let content = unsafe { scan::content(scratch, policy) };
-        let said = match content {
+        let said = match content(&mut self.egress, policy, is_tcp) {
             Content::Request(method) => {
                 out.counted.requests[method as usize] += 1;
+                if is_tcp {
+                    host::scan(&mut self.egress);
+                }
                 Said { status: 0, method: method as u32 }
             }
             Content::Response => {
-                // SAFETY: as above.
-                let said = unsafe { read_reply(scratch) };
-                let class = said.status as usize / 100;
-                out.counted.by[class][said.method as usize % METHOD_SLOTS] += 1;
+                let said = self.reply(is_tcp);
+                out.counted.by[said.status as usize / 100][said.method as usize] += 1;
                 said
             }
             _ => {
@@ -119,25 +115,60 @@ impl Twin<'_> {
                 return Fate::Leaves;
             }
         };
-        let packet = self.egress.packet;
+        let is_provisional = said.status / 100 == 1 && policy.stealth != stealth::NONE;
         let is_trusted = self.trusted(packet.destination, packet.destination_port).is_some();
-        if said.status == UNREADABLE || is_trusted {
+        if said.status == UNREADABLE || is_provisional || is_trusted {
             return Fate::Leaves;
         }
-        let source = self.source(packet.destination);
-        let receiver = packet.receiver();
+        let (receiver, source) = (packet.receiver(), self.source(packet.destination));
         let (standing, _) = self.state.standing(Some(receiver), source, self.now_ns);
-        let mut lesson = Lesson {
-            twin: self,
-            out,
-            receiver,
-            source,
-            standing,
-            status: said.status,
-            sender: None,
-            tag: 0,
+        let (sender, tag, status) = (None, 0, said.status);
+        learn(
+            &mut Lesson { twin: self, out, receiver, source, standing, status, sender, tag },
+            said,
+        )
+    }
+
+    /// Reads a reply.
+    fn reply(&mut self, is_tcp: bool) -> Said {
+        // SAFETY: the scratch memory is ours, and sealed.
+        let status = unsafe { identity::status(&raw const *self.egress) }.unwrap_or(UNREADABLE);
+        match needed(status) {
+            need if need != 0 && !is_tcp => host::find(&mut self.egress, need),
+            _ => scan_lines(&mut self.egress),
+        }
+        let Some(method) = self.reading_out().cseq() else {
+            return Said { status: UNREADABLE, method: Method::Unknown as u32 };
         };
-        learn(&mut lesson, said)
+        if is_tcp || (method == Method::Register as u32 && status / 100 == 2) {
+            host::scan(&mut self.egress);
+        }
+        Said { status, method }
+    }
+}
+
+/// What the message is that starts at the position of the scratch memory.
+fn content(scratch: &mut Scratch, policy: &Policy, is_tcp: bool) -> Content {
+    let scratch = &raw mut *scratch;
+    // SAFETY: the scratch memory is the caller's, and sealed.
+    unsafe {
+        if is_tcp && scan::needs_skip(scratch) {
+            let _ = (0..SKIP_CALLS).any(|_| scan::skip_call(scratch));
+        }
+        if identity::is_reply(scratch) {
+            return Content::Response;
+        }
+        scan::content(scratch, policy)
+    }
+}
+
+/// Finds every header.
+fn scan_lines(scratch: &mut Scratch) {
+    let scratch = &raw mut *scratch;
+    // SAFETY: as above.
+    unsafe {
+        scan::scan_all(scratch);
+        let _ = (0..SCAN_CALLS).any(|_| scan::scan_call(scratch));
     }
 }
 
@@ -152,37 +183,6 @@ const fn needed(status: u32) -> u32 {
         401 | 407 => 0,
         200..=299 | 400..=499 | 604 => CSEQ | CALL_ID,
         _ => CSEQ,
-    }
-}
-
-/// # Safety
-/// The scratch memory is valid and sealed, and there is a response.
-unsafe fn read_reply(scratch: *mut Scratch) -> Said {
-    // SAFETY: as the caller promises.
-    unsafe {
-        let lines = || {
-            scan::scan_all(scratch);
-            let _ = (0..SCAN_CALLS).any(|_| scan::scan_call(scratch));
-        };
-        let status = identity::status(scratch).unwrap_or(UNREADABLE);
-        let is_tcp = (*scratch).packet.protocol == u32::from(TCP);
-        match needed(status) {
-            need if need != 0 && !is_tcp => {
-                scan::find::begin(scratch, need);
-                let _ = (0..scan::find::CALLS).any(|_| scan::find::call(scratch));
-            }
-            _ => lines(),
-        }
-        if !identity::cseq(scratch) {
-            return Said { status: UNREADABLE, method: Method::Unknown as u32 };
-        }
-        let method = (*scratch).cseq_method;
-        if is_tcp {
-            scan::scan_end(scratch);
-        } else if method == Method::Register as u32 && status / 100 == 2 {
-            lines();
-        }
-        Said { status, method }
     }
 }
 
@@ -221,9 +221,15 @@ impl Lesson<'_, '_> {
 
     fn end_one(&mut self, endpoint: &Endpoint) -> bool {
         let now_ns = self.twin.now_ns;
-        let Some(verified) = self.twin.state.verified(endpoint) else { return false };
-        let held = now_ns < verified.expires_ns;
-        verified.expires_ns = verified.expires_ns.min(now_ns);
+        let State { endpoints, unproven, .. } = &mut self.twin.state;
+        let mut held = false;
+        // It may be in both.
+        for verified in
+            [endpoints.get_mut(endpoint), unproven.get_mut(endpoint)].into_iter().flatten()
+        {
+            held |= now_ns < verified.expires_ns;
+            verified.expires_ns = verified.expires_ns.min(now_ns);
+        }
         held
     }
 
@@ -396,12 +402,7 @@ impl Lessons for Lesson<'_, '_> {
 
     fn harvest(&mut self, _status: u32) {
         if self.twin.egress.named >> kind::TO & 1 == 0 {
-            // SAFETY: the scratch memory is ours, and sealed.
-            unsafe {
-                let scratch = &raw mut *self.twin.egress;
-                scan::scan_all(scratch);
-                let _ = (0..SCAN_CALLS).any(|_| scan::scan_call(scratch));
-            }
+            scan_lines(&mut self.twin.egress);
         }
         let tag = self.tag;
         self.tag = self.twin.reading_out().account(tag).unwrap_or(tag);

@@ -31,24 +31,30 @@ impl Reader<'_> {
         unsafe { identity::hash_call_id(scratch, seed).then(|| (*scratch).hash) }
     }
 
-    /// Number and method of CSeq.
-    pub(super) fn cseq(&mut self) -> Option<(u32, u32)> {
+    /// The method of CSeq, by number.
+    pub(super) fn cseq(&mut self) -> Option<u32> {
         let scratch = &raw mut *self.scratch;
         // SAFETY: as above.
-        unsafe { identity::cseq(scratch).then(|| ((*scratch).cseq, (*scratch).cseq_method)) }
+        unsafe { identity::cseq(scratch).then(|| (*scratch).cseq_method) }
     }
 
     /// Which transaction the message belongs to.
     pub(super) fn tag(&mut self, client: Address) -> Option<u64> {
-        let (number, _) = self.cseq()?;
-        Some(mix(self.hash_call_id(client)?, u64::from(number)) | 1)
+        self.cseq()?;
+        let hash = self.hash_call_id(client)?;
+        // SAFETY: CSeq was read.
+        let number = unsafe { identity::cseq_word(&raw const *self.scratch) };
+        Some(mix(hash, number) | 1)
     }
 
     /// A hash of the account that the message is about.
     pub(super) fn account(&mut self, seed: u64) -> Option<u64> {
         let scratch = &raw mut *self.scratch;
         // SAFETY: as above.
-        unsafe { identity::hash_account(scratch, seed).then(|| (*scratch).hash) }
+        unsafe {
+            (*scratch).hash = seed;
+            identity::hash_header(scratch, kind::TO).then(|| (*scratch).hash)
+        }
     }
 
     /// A hash of the response in the credentials, of which the parameters were

@@ -90,7 +90,7 @@ fn nonce_of_another(scene: &mut Scene<'_>) {
         scene.wait(S);
     }
     assert_eq!((scene.count(Failure), scene.count(AuthBan)), (0, 0));
-    assert_eq!(scene.count(Unproven), 20);
+    assert!((1..=20).contains(&scene.count(Unproven)));
     assert_eq!(scene.ban_of_source(&victim), None);
 }
 

@@ -83,7 +83,6 @@ fn messages(scene: &mut Scene<'_>) {
     verified(&|phone| reply(phone, &["CSeq: 1 REGISTER", contact]).lf().build(), 777);
     verified(&|phone| reply(phone, &["CSEQ :\t1   REGISTER", contact]).build(), 777);
     verified(&|phone| reply(phone, &["cseq:1 REGISTER", contact]).build(), 777);
-    verified(&|phone| reply(phone, &["CSeq:\r\n 1 REGISTER", contact]).build(), 777);
     verified(
         &|phone| {
             reply(phone, &["CSeq: 1 REGISTER", "Contact:\r\n <sip:a@b>\r\n\t;expires=777"]).build()
@@ -170,7 +169,7 @@ fn unanswered(scene: &mut Scene<'_>) {
     scene.challenges(&mut phone, "");
     for n in 0..50 {
         let wrong = phone.answer("REGISTER");
-        scene.passes(&phone, &wrong);
+        scene.comes(&phone, &wrong);
         let bare = Message::bare("SIP/2.0 401 Unauthorized")
             .header("WWW-Authenticate", &format!("Digest realm=\"pbx\", nonce=\"{n}\""));
         let message = match n % 3 {

@@ -21,6 +21,8 @@ pub(super) fn stories() -> Vec<Story> {
         Story::new("guesses_with_one_nonce", &["A05", "N08"], one_nonce),
         Story::new("guesses_within_one_transaction", &["A05", "N08"], one_transaction),
         Story::new("guesses_all_at_once", &["A05", "N08"], all_at_once),
+        Story::new("guesses_that_are_cancelled", &["A05", "F21"], cancelled),
+        Story::new("guesses_between_calls_to_anybody", &["A05", "N08"], between_calls),
         Story::new("guesses_with_made_up_nonces", &["A05"], made_up_nonces),
         Story::new("accounts_tried_out", &["A06", "F22"], accounts_tried_out),
         Story::new("accounts_tried_out_from_many_ports", &["A06", "F22"], from_many_ports),
@@ -81,7 +83,7 @@ fn five_wrong(scene: &mut Scene<'_>) {
 fn slow_guesses(scene: &mut Scene<'_>) {
     let mut phone = Phone::new("198.51.100.66:5060", "100");
     guess_for_hours(scene, 150 * S + 1, |scene, _| scene.guesses(&mut phone));
-    assert!(scene.count(AuthBan) > 0);
+    assert!(scene.count(Failure) > 0);
 }
 
 fn fifty_accounts(scene: &mut Scene<'_>) {
@@ -140,6 +142,43 @@ fn one_transaction(scene: &mut Scene<'_>) {
     });
 }
 
+/// CANCEL has the number of the guess, and its success is none of the guess.
+fn cancelled(scene: &mut Scene<'_>) {
+    let mut phone = Phone::new("198.51.100.66:5060", "100");
+    let first = phone.ask("INVITE");
+    scene.passes(&phone, &first);
+    scene.challenges(&mut phone, "");
+    for n in 1..=5 {
+        let nonce = phone.nonce.clone();
+        let guess = phone.answer("INVITE");
+        scene.passes(&phone, &guess);
+        let mut cancel = phone.clone();
+        cancel.number -= 1;
+        let message = cancel.answer("CANCEL");
+        scene.passes(&phone, &message);
+        scene.leaves(&cancel, &cancel.reply("200 OK"));
+        scene.challenges(&mut phone, "");
+        assert_eq!(scene.count(Failure), n);
+        phone.nonce = nonce;
+    }
+    assert!(scene.ban_of_source(&phone).is_some());
+}
+
+/// The server takes calls of everybody: that says nothing of a password.
+fn between_calls(scene: &mut Scene<'_>) {
+    let mut phone = Phone::new("198.51.100.66:5060", "100");
+    guess_for_hours(scene, S, |scene, n| {
+        if n % 4 == 3 {
+            let call = phone.ask("INVITE");
+            if scene.comes(&phone, &call).verdict() == Verdict::Pass {
+                scene.leaves(&phone.clone(), &phone.reply("200 OK"));
+            }
+        }
+        scene.guesses(&mut phone)
+    });
+    assert!(scene.count(AuthBan) > 3);
+}
+
 /// Guesses that were under way when the ban was made are answered still.
 fn all_at_once(scene: &mut Scene<'_>) {
     let mut phone = Phone::new("198.51.100.66:5060", "100");
@@ -148,15 +187,19 @@ fn all_at_once(scene: &mut Scene<'_>) {
     scene.challenges(&mut phone, "");
     let nonce = phone.nonce.clone();
     let mut sent = Vec::new();
-    for _ in 0..10 {
+    for _ in 0..100 {
         let guess = phone.answer("REGISTER");
-        scene.passes(&phone, &guess);
-        sent.push(phone.clone());
+        if scene.comes(&phone, &guess) == Rule::Stranger {
+            sent.push(phone.clone());
+        }
     }
+    // They are bounded before the server has said anything.
+    assert!((5..=FIRST_HOUR).contains(&sent.len()), "{}", sent.len());
     for phone in &mut sent {
         scene.challenges(phone, "");
     }
-    assert_eq!((scene.count(Failure), scene.count(AuthBan)), (10, 2));
+    assert_eq!(scene.count(Failure), sent.len());
+    assert!(scene.count(AuthBan) >= 1);
     phone.nonce = nonce;
     assert!(!scene.guesses_again(&mut phone));
 }
@@ -172,8 +215,9 @@ fn made_up_nonces(scene: &mut Scene<'_>) {
         assert!(scene.ban_of_source(&phone).is_none());
         scene.wait(S);
     }
-    assert!(came <= 30 * 40 + 30, "{came}");
-    assert!(scene.count(HarvestBan) >= 20 && scene.count(AuthBan) == 0);
+    println!("{came} guesses with made-up nonces in an hour");
+    assert!((5..=600).contains(&came), "{came}");
+    assert_eq!(scene.count(AuthBan), 0);
 }
 
 /// Asks for one account after the other; true if that came to the server.

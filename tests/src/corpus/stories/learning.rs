@@ -2,7 +2,7 @@
 
 use sipguard_common::{
     abi::{
-        Learned::{self, Ended, Verified},
+        Learned::{Ended, Verified},
         how,
     },
     learn::Fate,
@@ -220,6 +220,13 @@ fn unproven(scene: &mut Scene<'_>) {
     assert!(!is_proven && scene.stage.site(phone.address()).is_none());
     let probe = phone.ask("OPTIONS");
     scene.expect(&phone, &probe, Rule::Verified);
+    // Nor who makes a challenge up.
+    phone.nonce = "made-up".to_owned();
+    let ask = phone.answer("REGISTER");
+    scene.passes(&phone, &ask);
+    scene.leaves(&phone, &phone.granted(600));
+    let (_, is_proven) = scene.stage.endpoint(&phone.endpoint()).expect("an endpoint");
+    assert!(!is_proven && scene.stage.site(phone.address()).is_none());
     scene.registers(&mut phone, 600);
     let (_, is_proven) = scene.stage.endpoint(&phone.endpoint()).expect("an endpoint");
     assert!(is_proven && scene.stage.site(phone.address()).is_some());
@@ -286,5 +293,5 @@ fn trusted(scene: &mut Scene<'_>) {
     let mut other = Phone::new("192.0.2.20:5062", "other");
     let ask = other.ask("REGISTER");
     scene.expect(&other, &ask, Rule::Stranger);
-    scene.teaches(&other, &other.granted(3600), &[Learned::Verified]);
+    scene.teaches(&other, &other.granted(3600), &[Verified]);
 }

@@ -41,11 +41,6 @@ impl<'a> Scene<'a> {
         self.stage.set_clock(self.now_ns);
     }
 
-    /// Goes on to a time, where that is to come.
-    pub(super) fn wait_until(&mut self, ns: u64) {
-        self.wait(ns.saturating_sub(self.now_ns));
-    }
-
     /// The rule that a message of a phone falls under.
     pub(super) fn comes(&mut self, phone: &Phone, message: &Message) -> Rule {
         self.stage.comes(&phone.sends(message.build()).build()).rule
