@@ -358,10 +358,16 @@ impl Failures {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bucket::Limit;
 
     const S: u64 = 1_000_000_000;
-    const AUTH: Auth =
-        Auth { failures: 5, harvest: 30, window_ns: 600 * S, unproven_ban_ns: 60 * S };
+    const AUTH: Auth = Auth {
+        failures: 5,
+        harvest: 30,
+        window_ns: 600 * S,
+        unproven_ban_ns: 60 * S,
+        tries: [Limit::UNLIMITED; 2],
+    };
 
     /// N08: whatever the pace, with bans of ten minutes and without any memory
     /// of offenders.

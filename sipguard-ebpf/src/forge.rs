@@ -170,10 +170,10 @@ extern "C" fn draw_nonce(which: u32) -> u32 {
                 let random = bpf_get_prandom_u32();
                 if (*byte).is_ascii_digit() {
                     *byte = b'0' + (random % 10) as u8;
-                } else if folded >= b'a' && folded <= b'z' {
+                } else if folded.is_ascii_lowercase() {
                     let letters = (&raw const (*kept).state).read_volatile();
                     let letter = if letters == 6 { random % 6 } else { random % 26 };
-                    *byte = (*byte & 0x20) | b'A' + letter as u8;
+                    *byte = (*byte & 0x20) | (b'A' + letter as u8);
                 }
             }
         }
@@ -308,7 +308,7 @@ unsafe fn rewrite(
         let new_sum = sum(scratch, new)?;
         // Of an unfinished checksum, which the card fills in, this changes
         // nothing; of none, neither.
-        let difference = u64::from(new_sum.wrapping_add(!old_sum & 0xffff_ffff))
+        let difference = u64::from(new_sum.wrapping_add(!old_sum))
             + u64::from(new_sum.checked_add(!old_sum).is_none());
         let flags = u64::from(BPF_F_MARK_MANGLED_0);
         let at = (*packet).transport() + 6;

@@ -2,7 +2,7 @@
 
 use sipguard_common::{
     abi::{
-        Endpoint, Failures, LEARNED_SLOTS, Learned, Policy, Replies, STATUS_CLASSES, Site,
+        Address, Endpoint, Failures, LEARNED_SLOTS, Learned, Policy, Replies, STATUS_CLASSES, Site,
         TRANSACTION_NS, Verified, how, stealth,
     },
     decide::{
@@ -283,9 +283,7 @@ extern "C" fn forgive() -> u32 {
     // SAFETY: this CPU's own memory, and a map value.
     unsafe {
         let source = (*scratch).source;
-        if let Some(state) = maps::STRANGERS.get_ptr_mut(&source) {
-            (*state).tries_ns = [0; 2];
-        }
+        new_tries(source);
         forgive(&Endpoint::whole(source));
         forgive(&receiver(scratch));
         if let Some(sender) = sender(scratch) {
@@ -293,6 +291,15 @@ extern "C" fn forgive() -> u32 {
         }
     }
     0
+}
+
+/// Gives a source all its tries back.
+#[inline(always)]
+fn new_tries(source: Address) {
+    if let Some(state) = maps::STRANGERS.get_ptr_mut(source) {
+        // SAFETY: a map value.
+        unsafe { (*state).tries_ns = [0; 2] }
+    }
 }
 
 /// Gives the source a try back.
@@ -307,7 +314,7 @@ extern "C" fn give_back(policy: *const Policy, is_proven: u32) -> u32 {
     // SAFETY: this CPU's own memory, and a map value.
     unsafe {
         let source = (*scratch).source;
-        if let Some(state) = maps::STRANGERS.get_ptr_mut(&source) {
+        if let Some(state) = maps::STRANGERS.get_ptr_mut(source) {
             let [unproven, proven] = policy.auth.tries;
             let [of_unproven, of_proven] = &mut (*state).tries_ns;
             if is_proven != 0 {
@@ -346,6 +353,8 @@ extern "C" fn fail(policy: *const Policy, ifindex: u32, status: u32) -> u32 {
         (*failures).status_ns = now;
         let over = (*failures).fail(now, &policy.auth);
         if over != 0 {
+            // Whoever comes back from a ban begins anew.
+            new_tries(source);
             let reason =
                 Reason { rule: Rule::Auth.number(), signature: 0, failures: over, proven: true };
             punish(policy, scratch, &who, &reason, ifindex);

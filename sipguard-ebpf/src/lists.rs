@@ -139,10 +139,8 @@ fn banned(policy: *const Policy, packet: &Packet) -> Listed {
     if policy.is_null() || made == 0 {
         return Listed::Nowhere;
     }
-    if made & bans_made::ENDPOINTS != 0 {
-        if holds_ban(&packet.sender()) {
-            return Listed::EndpointBanned;
-        }
+    if made & bans_made::ENDPOINTS != 0 && holds_ban(&packet.sender()) {
+        return Listed::EndpointBanned;
     }
     // SAFETY: the policy comes from a map look-up and is not null.
     let source = packet.source.source(unsafe { (*policy).source_mask });

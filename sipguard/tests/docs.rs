@@ -208,7 +208,7 @@ fn exit_codes_are_those_of_the_long_help() {
 fn words_of_what_replies_teach_are_rules() {
     let rows = table(&section("## What the server's replies teach"), "Word");
     let explained: BTreeSet<&str> = rows.iter().map(|row| row[0].trim_matches('`')).collect();
-    let others = [Rule::Verified, Rule::RateVerified, Rule::Banned, Rule::Greylist];
+    let others = [Rule::Verified, Rule::RateVerified, Rule::RateAuth, Rule::Banned, Rule::Greylist];
     let expected = Rule::in_bits(Rule::EGRESS).chain(others).map(Rule::name);
     assert_eq!(explained, expected.collect());
 }

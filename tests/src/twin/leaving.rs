@@ -250,6 +250,13 @@ impl Lesson<'_, '_> {
         }
     }
 
+    /// Gives the source all its tries back.
+    fn new_tries(&mut self) {
+        if let Some(state) = self.twin.state.strangers.get_mut(&self.source) {
+            state.tries_ns = [0; 2];
+        }
+    }
+
     /// Bans, where the rule drops.
     fn punish(&mut self, who: Endpoint, rule: Rule, failures: u32, proven: bool) {
         let (policy, since_ns) = (&*self.twin.plan.policy, self.twin.now_ns);
@@ -366,9 +373,7 @@ impl Lessons for Lesson<'_, '_> {
     }
 
     fn succeed(&mut self) {
-        if let Some(state) = self.twin.state.strangers.get_mut(&self.source) {
-            state.tries_ns = [0; 2];
-        }
+        self.new_tries();
         for who in [Some(Endpoint::whole(self.source)), Some(self.receiver), self.sender] {
             let failures = who.and_then(|who| self.twin.state.failures.get_mut(&who));
             failures.into_iter().for_each(Failures::clear);
@@ -384,6 +389,7 @@ impl Lessons for Lesson<'_, '_> {
         };
         let over = self.failures(who).fail(now_ns, &auth);
         if over != 0 {
+            self.new_tries();
             self.punish(who, Rule::Auth, over, true);
         }
     }
