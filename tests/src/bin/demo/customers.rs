@@ -66,15 +66,16 @@ const VISITORS: [Visitor<Seen>; 7] = [
 pub(crate) fn show(lab: &Lab) -> Result<()> {
     let [scanner, enumerator, guesser, customer] = STRANGERS;
     println!(
-        "Two other namespaces: a registrar that asks for passwords (Kamailio) at {SERVER}, svmap\n\
-         at {scanner}, svwar and svcrack at {enumerator} and {guesser}, which call themselves\n\
-         \"{AGENT}\", as do the phones of an office at {customer}.\n"
+        "Two other namespaces: a registrar (Kamailio) that asks for passwords at {SERVER}, phones\n\
+         of an office at {customer}, svmap at {scanner}, svwar at {enumerator}, svcrack at\n\
+         {guesser}. sipguard has no signatures here, as of tools that nobody has seen\n\
+         before: it goes by what the registrar replies.\n"
     );
     let mut registrar = Registrar::start(lab, Ways::default())?;
     println!("without sipguard ...");
     let without = visit::all(&VISITORS, lab, || registrar.seen())?;
 
-    let sipguard = Sipguard::start(lab, &Policy::usual()?, &["--iface", WAN])?;
+    let sipguard = Sipguard::start(lab, &Policy::unsigned()?, &["--iface", WAN])?;
     println!("with it ... {}", sipguard.announcement());
     let with = visit::all(&VISITORS, lab, || registrar.seen())?;
 
