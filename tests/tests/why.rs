@@ -26,8 +26,6 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Where phones send from.
 const PORT: u16 = 5061;
 
-const NONCE: &str = "Digest realm=\"a\", nonce=\"c0ffee0011223344\"";
-
 fn receive(socket: &UdpSocket) -> Result<String> {
     let mut bytes = [0; 2048];
     let length = socket.recv(&mut bytes).context("nothing has come")?;
@@ -50,6 +48,11 @@ impl<'a> Call<'a> {
         Ok(Self { server, phone, address })
     }
 
+    /// With a nonce of its own, for one that several get proves nothing.
+    fn challenge(&self) -> String {
+        format!("Digest realm=\"a\", nonce=\"c0ffee-{}\"", self.address.ip())
+    }
+
     fn call_id(&self) -> String {
         format!("call-{}", self.address.ip())
     }
@@ -64,7 +67,10 @@ impl<'a> Call<'a> {
         let request = match credentials {
             true => request.header(
                 "Authorization",
-                &format!("{NONCE}, username=\"200\", uri=\"sip:a\", response=\"0f\""),
+                &format!(
+                    "{}, username=\"200\", uri=\"sip:a\", response=\"0f{number}\"",
+                    self.challenge()
+                ),
             ),
             false => request,
         };
@@ -75,7 +81,7 @@ impl<'a> Call<'a> {
             .replace("CSeq", &sequence)
             .header("Contact", &format!("<sip:200@{}>;expires=600", self.address));
         let reply = match status.starts_with("401") {
-            true => reply.header("WWW-Authenticate", NONCE),
+            true => reply.header("WWW-Authenticate", &self.challenge()),
             false => reply,
         };
         self.server.send_to(&reply.build(), self.address)?;

@@ -6,6 +6,7 @@
 mod bounded;
 mod cargo;
 mod process;
+mod program;
 mod root;
 mod tools;
 mod verbs;
@@ -32,7 +33,7 @@ enum Verb {
     Build,
     /// Set up, build, then run sipguard on an interface
     Run(verbs::run::Args),
-    /// Set up, build, then show a server without and with sipguard
+    /// Set up, build, then show servers without and with sipguard
     Demo,
     /// Set up, build, then measure sipguard against what it competes with
     Bench(verbs::bench::Args),

@@ -117,7 +117,8 @@ impl Attacker {
 
     fn starts(self, lab: &Lab, tool: &str, arguments: &[&str]) -> Result<Attacking> {
         let (address, port) = (self.address.to_string(), self.port.to_string());
-        let arguments = [&["-b", &address, "-P", &port][..], arguments].concat();
+        let whence = ["-b", &address, "-x", &address, "-P", &port];
+        let arguments = [&whence[..], arguments].concat();
         let process = Process::start(&mut command(lab, tool, Some(ATTACKER), &arguments)?)?;
         Ok(Attacking(process))
     }

@@ -1,12 +1,11 @@
 //! `bench`: set up, build, then measure sipguard against what it competes with.
 
-use std::{env, os::unix::process::CommandExt as _, path::PathBuf, process::ExitCode};
+use std::{env, path::PathBuf, process::ExitCode};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
 use crate::{
-    cargo, process,
-    root::Root,
+    program,
     verbs::{build, setup},
     workspace::Workspace,
 };
@@ -29,22 +28,7 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     setup::bench_tools()?;
     build::build(workspace)?;
     build::bench_programs(workspace)?;
-    process::run(cargo::host(workspace).args([
-        "build",
-        "--release",
-        "--locked",
-        "--package",
-        "tests",
-        "--bin",
-        "bench",
-    ]))
-    .context("cannot build the benchmarks")?;
-
-    let root = Root::obtain("making network namespaces", "run `cargo xtask bench` again")?;
-    let mut command = root.command("/usr/bin/env");
-    cargo::forget_outer_cargo(&mut command);
-    let bench = workspace.target().join("release/bench");
-    command.args(workspace.environment()).arg(&bench);
+    let mut command = program::build(workspace, "bench")?;
     if args.quick {
         command.arg("--quick");
     }
@@ -54,7 +38,5 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     for id in &args.only {
         command.args(["--only", id]);
     }
-    // In our place, so that it gets the signals itself.
-    let error = command.exec();
-    Err(error).with_context(|| format!("cannot start {}", bench.display()))
+    program::become_it(&mut command)
 }

@@ -41,14 +41,14 @@ fn left(scene: &Scene<'_>, phone: &Phone) -> u64 {
     verified.expires_ns.saturating_sub(scene.now_ns) / S
 }
 
-/// Names and values.
-type Headers<'h> = Vec<(&'h str, String)>;
+/// A name, headers of the reply, and the seconds that they grant.
+type Form<'f> = (&'f str, Vec<(&'f str, String)>, u64);
 
 fn granted_times(scene: &mut Scene<'_>) {
     let contact = |at: &str, more: &str| format!("<sip:200@{at}:5061;transport=udp>{more}");
     let here = |more: &str| contact("198.51.100.7", more);
     let least = left_at_least(scene);
-    let forms: [(&str, Headers<'_>, u64); 15] = [
+    let forms: [Form<'_>; 15] = [
         ("contact", vec![("Contact", here(";expires=3600"))], 3600),
         ("contact in capitals", vec![("CONTACT", here(";EXPIRES=1800"))], 1800),
         ("compact", vec![("m", here(";q=0.5;expires=900"))], 900),
