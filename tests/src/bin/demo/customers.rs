@@ -1,9 +1,9 @@
 //! A registrar that asks for passwords: customers, and who looks for users and
 //! guesses passwords. What sipguard has learned of each from its replies.
 
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, thread, time::Duration};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use tests::rig::{
     lab::{Lab, SERVER, STRANGERS, WAN},
     phone::{Action, Phone},
@@ -34,6 +34,10 @@ const VICTIM: u32 = 1_003;
 const GUESSES: &str = "90904-91003";
 /// Half of them are there.
 const LOOKED_FOR: &str = "1975-2024";
+
+/// Kamailio gives all who ask in the same second the same nonce, and a nonce that
+/// others have got, too, proves no sender.
+const NONCE_OF_ITS_OWN: Duration = Duration::from_millis(1_100);
 
 /// Guesses that the default policy lets through.
 const MOST_GUESSES: usize = 5;
@@ -85,6 +89,8 @@ pub(crate) fn show(lab: &Lab) -> Result<()> {
     }
     ask(&sipguard, &["list", "verified"])?;
     ask(&sipguard, &["log"])?;
+    let bans = sipguard.bans()?;
+    ensure!(bans.len() == 1 && bans[0]["rule"] == "auth", "not one ban of a guesser: {bans:?}");
     sipguard.stop()?.success()?;
     visit::judge(&VISITORS, &without, &with)
 }
@@ -129,6 +135,7 @@ fn enumerate(lab: &Lab) -> Result<Outcome> {
 }
 
 fn guess(lab: &Lab) -> Result<Outcome> {
+    thread::sleep(NONCE_OF_ITS_OWN);
     let found = GUESSER.guesses(lab, VICTIM, GUESSES)?.found()?;
     let words = found.first().map_or("finds nothing", |_| "finds it");
     Ok(Outcome { success: !found.is_empty(), words: words.to_owned() })
