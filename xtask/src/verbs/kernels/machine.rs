@@ -15,7 +15,7 @@ use crate::{bounded, tools::kernels::Kernel};
 const QEMU: &str = "/usr/bin/qemu-system-x86_64";
 
 /// Time limit of one virtual machine.
-const LIMIT: Duration = Duration::from_secs(480);
+const LIMIT: Duration = Duration::from_secs(900);
 
 /// Software emulation: it runs everywhere, and where /dev/kvm is there it need
 /// not work. QEMU 7.2 spoils the flags at cmpxchg16b now and then, which ends in
