@@ -89,7 +89,7 @@ const fn missing(name: &'static str) -> KernelError {
 pub fn instruction_budget() -> u32 {
     match KernelVersion::current() {
         Ok(version) if version < KernelVersion::new(6, 12, 0) => 300_000,
-        _ => 100_000,
+        _ => 120_000,
     }
 }
 
