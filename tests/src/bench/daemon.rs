@@ -86,7 +86,7 @@ fn misjudged(expected: [u64; 2], found: [u64; 2], lost: u64) -> u64 {
 /// Packets counted meanwhile under such rules.
 fn since(before: &Stats, after: &Stats, wanted: impl Fn(Rule) -> bool) -> Result<u64> {
     let mut sum = 0;
-    for rule in Rule::ALL.iter().filter(|rule| wanted(**rule)) {
+    for rule in Rule::ALL.iter().filter(|rule| !rule.is_egress() && wanted(**rule)) {
         sum += after.packets(rule.name())? - before.packets(rule.name())?;
     }
     Ok(sum)
