@@ -9,6 +9,7 @@ use crate::{
     decide::standing,
     method::Method,
     rule::Rule,
+    scan::kind,
 };
 
 /// What a message that leaves a protected port says.
@@ -18,6 +19,22 @@ pub struct Said {
     pub status: u32,
     /// The [`Method`] of the request, or of the one that is answered, by number.
     pub method: u32,
+}
+
+/// The headers that are needed of a reply with a status code, a bit for each
+/// [`kind`], CSeq and Call-ID at most; 0 stands for all: not more than that is
+/// read. A registration that succeeds needs all, too, but that is seen only in its
+/// CSeq.
+#[inline(always)]
+#[must_use]
+pub const fn needed(status: u32) -> u32 {
+    const CSEQ: u32 = 1 << kind::CSEQ;
+    const CALL_ID: u32 = 1 << kind::CALL_ID;
+    match status {
+        401 | 407 => 0,
+        200..=299 | 400..=499 | 604 => CSEQ | CALL_ID,
+        _ => CSEQ,
+    }
 }
 
 /// What becomes of a message that leaves.

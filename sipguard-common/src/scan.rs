@@ -6,6 +6,18 @@
 //! on a caller's stack through `bpf_loop`. The steps below are therefore
 //! written over raw pointers; on the host they run in plain loops.
 
+// Before the modules, which use them, too.
+macro_rules! load {
+    ($scratch:ident.$field:ident) => {
+        (&raw const (*$scratch).$field).read_volatile()
+    };
+}
+macro_rules! store {
+    ($scratch:ident.$field:ident = $value:expr) => {
+        (&raw mut (*$scratch).$field).write_volatile($value)
+    };
+}
+
 pub mod find;
 #[cfg(not(target_arch = "bpf"))]
 pub mod host;
@@ -198,17 +210,6 @@ impl Scratch {
     }
 }
 
-macro_rules! load {
-    ($scratch:ident.$field:ident) => {
-        (&raw const (*$scratch).$field).read_volatile()
-    };
-}
-macro_rules! store {
-    ($scratch:ident.$field:ident = $value:expr) => {
-        (&raw mut (*$scratch).$field).write_volatile($value)
-    };
-}
-
 #[inline(always)]
 fn masked(position: u32) -> u32 {
     (crate::opaque(u64::from(position)) & u64::from(MASK)) as u32
@@ -382,6 +383,22 @@ pub unsafe fn seal(scratch: *mut Scratch, len: u32) {
 /// Steps of one call from the loop helper, which itself costs as much as
 /// several of them.
 pub const STEPS: u32 = 16;
+/// [`STEPS`] steps of a scan, one call from the loop helper; ends early, and gives
+/// true, with the first step that says that it was the last.
+///
+/// # Safety
+/// As the step asks for.
+#[inline(always)]
+unsafe fn steps(scratch: *mut Scratch, step: unsafe fn(*mut Scratch) -> bool) -> bool {
+    for _ in 0..STEPS {
+        // SAFETY: as the caller promises.
+        if unsafe { step(scratch) } {
+            return true;
+        }
+    }
+    false
+}
+
 /// Calls that the line scan may take: more than one step for each word and
 /// each line of the largest payload, if its lines have 4 bytes or more.
 pub const SCAN_CALLS: u32 = 36;
@@ -799,13 +816,8 @@ unsafe fn scan_step(scratch: *mut Scratch) -> bool {
 /// `scratch` is valid and its payload sealed.
 #[inline(always)]
 pub unsafe fn scan_call(scratch: *mut Scratch) -> bool {
-    for _ in 0..STEPS {
-        // SAFETY: as the caller promises.
-        if unsafe { scan_step(scratch) } {
-            return true;
-        }
-    }
-    false
+    // SAFETY: as the caller promises.
+    unsafe { steps(scratch, scan_step) }
 }
 
 /// Finds the end of the message, once the scan is over.
@@ -903,13 +915,8 @@ unsafe fn body_step(scratch: *mut Scratch) -> bool {
 /// `scratch` is valid and its payload sealed.
 #[inline(always)]
 pub unsafe fn body_call(scratch: *mut Scratch) -> bool {
-    for _ in 0..STEPS {
-        // SAFETY: as the caller promises.
-        if unsafe { body_step(scratch) } {
-            return true;
-        }
-    }
-    false
+    // SAFETY: as the caller promises.
+    unsafe { steps(scratch, body_step) }
 }
 
 /// Puts the automaton before hit number `hit`; false where there is none.

@@ -14,7 +14,7 @@ use sipguard_common::{
 
 use crate::{
     count, forge, is_in, learn, lists, maps,
-    packet::{Egress, Gather as _},
+    packet::{Egress, Payload as _},
 };
 
 /// Messages of one TCP segment that are read: more of them are left unread.

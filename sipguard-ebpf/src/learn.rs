@@ -176,8 +176,11 @@ extern "C" fn verify(ifindex: u32, is_proven: u32, how: u32, span_ns: u64) -> u3
     unsafe {
         let receiver = receiver(scratch);
         let status = (*scratch).status;
+        let source = (*scratch).source;
         standing::make_known(receiver.address);
-        standing::make_known((*scratch).source);
+        if source != receiver.address {
+            standing::make_known(source);
+        }
         if accept(&receiver, is_proven, now, how, span_ns, status) {
             count(ifindex, Learned::Verified);
         }
@@ -503,20 +506,6 @@ unsafe fn count_method(counts: *mut u64, method: u32) {
     unsafe { *counts.add(method) += 1 }
 }
 
-const CSEQ: u32 = 1 << kind::CSEQ;
-const CALL_ID: u32 = 1 << kind::CALL_ID;
-
-/// What of the header is needed for a status code: not more than that is read.
-/// A registration needs all of it, but that is seen only in its CSeq.
-#[inline(always)]
-const fn needed(status: u32) -> u32 {
-    match status {
-        401 | 407 => 0,
-        200..=299 | 400..=499 | 604 => CSEQ | CALL_ID,
-        _ => CSEQ,
-    }
-}
-
 /// Reads the message that starts at the position of the scratch memory, counts
 /// it and learns from it; gives its [`learn::Fate`] by number. A subprogram: the
 /// verifier walks it once and not once for each way to it.
@@ -614,7 +603,7 @@ extern "C" fn read_reply() -> u32 {
     unsafe {
         let status = identity::status(scratch).unwrap_or(1);
         let is_tcp = is_tcp(scratch);
-        let need = needed(status);
+        let need = learn::needed(status);
         if is_tcp || need == 0 {
             reply_lines();
         } else {

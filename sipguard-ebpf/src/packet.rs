@@ -23,11 +23,57 @@ mod egress;
 
 pub(crate) use self::egress::Egress;
 
-/// What a frame gives beyond its headers.
-pub(crate) trait Gather: Frame {
+/// What a frame is made of: a linear part, and perhaps others. Headers are read in
+/// place; what lies in another part, through a helper.
+pub(crate) trait Parts {
+    /// Where the linear part starts, and ends.
+    fn linear(&self) -> (usize, usize);
     /// Copies `len` bytes at `offset`, which may lie in any part of the frame.
     fn gather(&self, offset: u32, into: *mut u8, len: u32) -> Option<()>;
 
+    /// Where `len` bytes at `offset` lie in the linear part of the frame.
+    #[inline(always)]
+    fn in_place(&self, offset: u32, len: usize) -> Option<*const u8> {
+        let (start, end_of_part) = self.linear();
+        let start = start + offset as usize;
+        // LLVM would turn `start + len > end` into a comparison that tells the
+        // verifier nothing.
+        let end = opaque((start + len) as u64) as usize;
+        (end <= end_of_part).then_some(start as *const u8)
+    }
+
+    /// As [`Frame::word`].
+    #[inline(always)]
+    fn read_word(&self, offset: u32) -> Option<u32> {
+        if let Some(bytes) = self.in_place(offset, 4) {
+            // SAFETY: compared with the end of the linear part.
+            return Some(u32::from_be(unsafe { bytes.cast::<u32>().read_unaligned() }));
+        }
+        let mut word = 0u32;
+        self.gather(offset, (&raw mut word).cast(), 4)?;
+        Some(u32::from_be(word))
+    }
+
+    /// As [`Frame::load`].
+    #[inline(always)]
+    fn read_words<const N: usize>(&self, offset: u32, into: &mut [u32; N]) -> Option<()> {
+        let Some(bytes) = self.in_place(offset, 4 * N) else {
+            return self.gather(offset, into.as_mut_ptr().cast(), 4 * N as u32);
+        };
+        let words = bytes.cast::<u32>();
+        let mut i = 0;
+        while i < N {
+            // SAFETY: `4 * N` bytes were compared with the end of the linear
+            // part. Word by word: LLVM makes a loop over bytes of a copy.
+            unsafe { *into.get_unchecked_mut(i) = words.add(i).read_unaligned() };
+            i += 1;
+        }
+        Some(())
+    }
+}
+
+/// Reading the payload of a frame.
+pub(crate) trait Payload: Frame + Parts {
     /// Copies the payload of the packet in the scratch memory there, and seals
     /// it. What cannot be read counts as empty, and gives `None`.
     #[inline(always)]
@@ -75,13 +121,13 @@ pub(crate) struct Ingress<'a> {
     context: &'a XdpContext,
     /// Bytes in the linear part, where that is known to hold all that matters:
     /// the call for the true length is dear. 0 where it is not.
-    linear: Cell<u32>,
+    whole: Cell<u32>,
 }
 
 impl<'a> Ingress<'a> {
     #[inline(always)]
     pub(crate) fn new(context: &'a XdpContext) -> Self {
-        Self { context, linear: Cell::new(0) }
+        Self { context, whole: Cell::new(0) }
     }
 
     /// For the log macros.
@@ -154,19 +200,16 @@ impl Ingress<'_> {
         };
         (result == 0).then_some(())
     }
-
-    /// Where `len` bytes at `offset` lie in the linear part of the frame.
-    #[inline(always)]
-    fn linear(&self, offset: u32, len: usize) -> Option<*const u8> {
-        let start = self.context.data() + offset as usize;
-        // LLVM would turn `start + len > end` into a comparison that tells the
-        // verifier nothing.
-        let end = opaque((start + len) as u64) as usize;
-        (end <= self.context.data_end()).then_some(start as *const u8)
-    }
 }
 
-impl Gather for Ingress<'_> {
+impl Payload for Ingress<'_> {}
+
+impl Parts for Ingress<'_> {
+    #[inline(always)]
+    fn linear(&self) -> (usize, usize) {
+        (self.context.data(), self.context.data_end())
+    }
+
     #[inline(always)]
     fn gather(&self, offset: u32, into: *mut u8, len: u32) -> Option<()> {
         // SAFETY: the helper checks the frame's bounds, the caller gives room
@@ -180,36 +223,19 @@ impl Gather for Ingress<'_> {
 impl Frame for Ingress<'_> {
     #[inline(always)]
     fn word(&self, offset: u32) -> Option<u32> {
-        if let Some(bytes) = self.linear(offset, 4) {
-            // SAFETY: compared with the end of the linear part.
-            return Some(u32::from_be(unsafe { bytes.cast::<u32>().read_unaligned() }));
-        }
-        let mut word = 0u32;
-        self.gather(offset, (&raw mut word).cast(), 4)?;
-        Some(u32::from_be(word))
+        self.read_word(offset)
     }
 
     #[inline(always)]
     fn load<const N: usize>(&self, offset: u32, into: &mut [u32; N]) -> Option<()> {
-        let Some(bytes) = self.linear(offset, 4 * N) else {
-            return self.gather(offset, into.as_mut_ptr().cast(), 4 * N as u32);
-        };
-        let words = bytes.cast::<u32>();
-        let mut i = 0;
-        while i < N {
-            // SAFETY: `4 * N` bytes were compared with the end of the linear
-            // part. Word by word: LLVM makes a loop over bytes of a copy.
-            unsafe { *into.get_unchecked_mut(i) = words.add(i).read_unaligned() };
-            i += 1;
-        }
-        Some(())
+        self.read_words(offset, into)
     }
 
     #[inline(always)]
     fn len(&self) -> u32 {
-        let linear = self.linear.get();
-        if linear != 0 {
-            return linear;
+        let whole = self.whole.get();
+        if whole != 0 {
+            return whole;
         }
         // SAFETY: the context is the program's own. Linux 5.18.
         unsafe { bpf_xdp_get_buff_len(self.context.as_ptr().cast()) as u32 }
@@ -220,7 +246,7 @@ impl Frame for Ingress<'_> {
     fn clip(&self, end: u32) -> u32 {
         let linear = opaque((self.context.data_end() - self.context.data()) as u64) as u32;
         if end <= linear {
-            self.linear.set(linear);
+            self.whole.set(linear);
             return end;
         }
         let len = self.len();

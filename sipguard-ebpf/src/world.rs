@@ -13,7 +13,7 @@ use sipguard_common::{
 
 use crate::{
     is_in, limits, lists, maps,
-    packet::{Gather as _, Ingress},
+    packet::{Ingress, Payload as _},
     payload, standing, transactions,
 };
 

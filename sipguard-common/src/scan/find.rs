@@ -1,17 +1,6 @@
 //! Finding CSeq and Call-ID, and nothing else: for most replies that is all.
 
-use super::{STEPS, Scratch, first_byte, first_of, kind, line_feeds, masked, starts, word};
-
-macro_rules! load {
-    ($scratch:ident.$field:ident) => {
-        (&raw const (*$scratch).$field).read_volatile()
-    };
-}
-macro_rules! store {
-    ($scratch:ident.$field:ident = $value:expr) => {
-        (&raw mut (*$scratch).$field).write_volatile($value)
-    };
-}
+use super::{Scratch, first_byte, first_of, kind, line_feeds, masked, starts, steps, word};
 
 /// Calls that the search may take.
 pub const CALLS: u32 = super::SCAN_CALLS;
@@ -75,11 +64,6 @@ unsafe fn step(scratch: *mut Scratch) -> bool {
 /// `scratch` is valid and its payload sealed.
 #[inline(always)]
 pub unsafe fn call(scratch: *mut Scratch) -> bool {
-    for _ in 0..STEPS {
-        // SAFETY: as the caller promises.
-        if unsafe { step(scratch) } {
-            return true;
-        }
-    }
-    false
+    // SAFETY: as the caller promises.
+    unsafe { steps(scratch, step) }
 }

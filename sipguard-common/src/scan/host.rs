@@ -44,17 +44,23 @@ pub fn read(scratch: &mut Scratch, payload: &[u8]) {
     }
 }
 
-/// What the message is that starts here, behind [`read`], as
-/// [`crate::decide::Content::encode`] gives it.
-pub fn content(scratch: &mut Scratch, policy: &Policy) -> u32 {
+/// Skips the line ends before a message, behind [`read`].
+pub fn skip(scratch: &mut Scratch) {
     let scratch = &raw mut *scratch;
     // SAFETY: the scratch memory is the caller's; `read` has sealed it.
     unsafe {
         if needs_skip(scratch) {
             let _ = (0..SKIP_CALLS).any(|_| skip_call(scratch));
         }
-        super::content(scratch, policy).encode()
     }
+}
+
+/// What the message is that starts here, behind [`read`], as
+/// [`crate::decide::Content::encode`] gives it.
+pub fn content(scratch: &mut Scratch, policy: &Policy) -> u32 {
+    skip(scratch);
+    // SAFETY: as above.
+    unsafe { super::content(&raw mut *scratch, policy).encode() }
 }
 
 /// Finds the headers of these [`super::kind`]s, of CSeq and Call-ID, behind
@@ -68,15 +74,21 @@ pub fn find(scratch: &mut Scratch, need: u32) {
     }
 }
 
-/// Finds every header, and the end of the message.
-pub fn scan(scratch: &mut Scratch) {
+/// Finds every header.
+pub fn lines(scratch: &mut Scratch) {
     let scratch = &raw mut *scratch;
     // SAFETY: as above.
     unsafe {
         super::scan_all(scratch);
         let _ = (0..SCAN_CALLS).any(|_| scan_call(scratch));
-        scan_end(scratch);
     }
+}
+
+/// Finds every header, and the end of the message.
+pub fn scan(scratch: &mut Scratch) {
+    lines(scratch);
+    // SAFETY: as above.
+    unsafe { scan_end(&raw mut *scratch) }
 }
 
 /// The signature that matches the message, behind [`content`], by index plus

@@ -5,7 +5,7 @@
 //! As there, positions live in the scratch memory. The loops are written so that
 //! a call from the kernel's loop helper does [`super::STEPS`] steps.
 
-use super::{FOLD, HIGHS, ONES, STEPS, Scratch, byte, first_byte, kind, masked, value_of, word};
+use super::{FOLD, HIGHS, ONES, Scratch, byte, first_byte, kind, masked, steps, value_of, word};
 use crate::{
     message::{self, Start},
     method::Method,
@@ -25,17 +25,6 @@ const MAX_SPACE: u32 = 8;
 
 /// Digits of a number that are read.
 const MAX_DIGITS: u32 = 10;
-
-macro_rules! load {
-    ($scratch:ident.$field:ident) => {
-        (&raw const (*$scratch).$field).read_volatile()
-    };
-}
-macro_rules! store {
-    ($scratch:ident.$field:ident = $value:expr) => {
-        (&raw mut (*$scratch).$field).write_volatile($value)
-    };
-}
 
 /// One word more of a hash.
 #[inline(always)]
@@ -380,13 +369,8 @@ unsafe fn parameters_step(scratch: *mut Scratch) -> bool {
 /// `scratch` is valid and its payload sealed.
 #[inline(always)]
 pub unsafe fn parameters_call(scratch: *mut Scratch) -> bool {
-    for _ in 0..STEPS {
-        // SAFETY: as the caller promises.
-        if unsafe { parameters_step(scratch) } {
-            return true;
-        }
-    }
-    false
+    // SAFETY: as the caller promises.
+    unsafe { steps(scratch, parameters_step) }
 }
 
 /// Puts the search for the granted time of a registration on the first Contact,
@@ -462,11 +446,6 @@ unsafe fn seconds_step(scratch: *mut Scratch) -> bool {
 /// `scratch` is valid and its payload sealed.
 #[inline(always)]
 pub unsafe fn seconds_call(scratch: *mut Scratch) -> bool {
-    for _ in 0..STEPS {
-        // SAFETY: as the caller promises.
-        if unsafe { seconds_step(scratch) } {
-            return true;
-        }
-    }
-    false
+    // SAFETY: as the caller promises.
+    unsafe { steps(scratch, seconds_step) }
 }

@@ -1,17 +1,6 @@
 //! Counting the lines of a message.
 
-use super::{STEPS, Scratch, first_byte, line_feeds, masked, word};
-
-macro_rules! load {
-    ($scratch:ident.$field:ident) => {
-        (&raw const (*$scratch).$field).read_volatile()
-    };
-}
-macro_rules! store {
-    ($scratch:ident.$field:ident = $value:expr) => {
-        (&raw mut (*$scratch).$field).write_volatile($value)
-    };
-}
+use super::{Scratch, first_byte, line_feeds, masked, steps, word};
 
 /// Puts the count on the start of the message. It ends behind so many lines, or
 /// with the first line that does not end before the position `until`. Then
@@ -76,11 +65,6 @@ unsafe fn step(scratch: *mut Scratch) -> bool {
 /// `scratch` is valid and its payload sealed.
 #[inline(always)]
 pub unsafe fn call(scratch: *mut Scratch) -> bool {
-    for _ in 0..STEPS {
-        // SAFETY: as the caller promises.
-        if unsafe { step(scratch) } {
-            return true;
-        }
-    }
-    false
+    // SAFETY: as the caller promises.
+    unsafe { steps(scratch, step) }
 }

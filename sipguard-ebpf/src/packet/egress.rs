@@ -1,9 +1,9 @@
 //! A frame on its way out.
 
 use aya_ebpf::{EbpfContext as _, helpers::generated::bpf_skb_load_bytes, programs::TcContext};
-use sipguard_common::{frame::Frame, opaque};
+use sipguard_common::frame::Frame;
 
-use super::Gather;
+use super::{Parts, Payload};
 
 /// A socket buffer. Of TCP often only the headers are linear.
 pub(crate) struct Egress<'a> {
@@ -15,18 +15,16 @@ impl<'a> Egress<'a> {
     pub(crate) fn new(context: &'a TcContext) -> Self {
         Self { context }
     }
-
-    /// Where `len` bytes at `offset` lie in the linear part of the frame.
-    #[inline(always)]
-    fn linear(&self, offset: u32, len: usize) -> Option<*const u8> {
-        let start = self.context.data() + offset as usize;
-        // As on the way in.
-        let end = opaque((start + len) as u64) as usize;
-        (end <= self.context.data_end()).then_some(start as *const u8)
-    }
 }
 
-impl Gather for Egress<'_> {
+impl Payload for Egress<'_> {}
+
+impl Parts for Egress<'_> {
+    #[inline(always)]
+    fn linear(&self) -> (usize, usize) {
+        (self.context.data(), self.context.data_end())
+    }
+
     #[inline(always)]
     fn gather(&self, offset: u32, into: *mut u8, len: u32) -> Option<()> {
         // SAFETY: the helper checks the frame's bounds, the caller gives room
@@ -40,29 +38,12 @@ impl Gather for Egress<'_> {
 impl Frame for Egress<'_> {
     #[inline(always)]
     fn word(&self, offset: u32) -> Option<u32> {
-        if let Some(bytes) = self.linear(offset, 4) {
-            // SAFETY: compared with the end of the linear part.
-            return Some(u32::from_be(unsafe { bytes.cast::<u32>().read_unaligned() }));
-        }
-        let mut word = 0u32;
-        self.gather(offset, (&raw mut word).cast(), 4)?;
-        Some(u32::from_be(word))
+        self.read_word(offset)
     }
 
     #[inline(always)]
     fn load<const N: usize>(&self, offset: u32, into: &mut [u32; N]) -> Option<()> {
-        let Some(bytes) = self.linear(offset, 4 * N) else {
-            return self.gather(offset, into.as_mut_ptr().cast(), 4 * N as u32);
-        };
-        let words = bytes.cast::<u32>();
-        let mut i = 0;
-        while i < N {
-            // SAFETY: `4 * N` bytes were compared with the end of the linear
-            // part. Word by word: LLVM makes a loop over bytes of a copy.
-            unsafe { *into.get_unchecked_mut(i) = words.add(i).read_unaligned() };
-            i += 1;
-        }
-        Some(())
+        self.read_words(offset, into)
     }
 
     #[inline(always)]

@@ -4,10 +4,10 @@ use sipguard_common::{
     abi::{Address, Ban, Endpoint, Policy, Replies, stealth},
     decide::Content,
     frame::{self, TCP, Transport},
-    learn::{Fate, Said, learn},
+    learn::{self, Fate, Said, learn},
     message::MIN_MESSAGE,
     method::Method,
-    scan::{self, SCAN_CALLS, SKIP_CALLS, Scratch, host, identity, kind},
+    scan::{self, Scratch, host, identity},
 };
 
 use super::{Twin, lesson::Lesson};
@@ -72,7 +72,7 @@ impl Twin<'_> {
     pub fn forged(&mut self, client: Address, line: &[u8]) {
         let reply = [b"SIP/2.0 401 Unauthorized\r\n", line, b"\r\n\r\n"].concat();
         host::read(&mut self.egress, &reply);
-        scan_lines(&mut self.egress);
+        host::lines(&mut self.egress);
         if let Some((Some(nonce), _)) = self.reading_out().challenge(client) {
             self.state.sent(nonce, true);
         }
@@ -119,9 +119,9 @@ impl Twin<'_> {
     fn reply(&mut self, is_tcp: bool) -> Said {
         // SAFETY: the scratch memory is ours, and sealed.
         let status = unsafe { identity::status(&raw const *self.egress) }.unwrap_or(UNREADABLE);
-        match needed(status) {
+        match learn::needed(status) {
             need if need != 0 && !is_tcp => host::find(&mut self.egress, need),
-            _ => scan_lines(&mut self.egress),
+            _ => host::lines(&mut self.egress),
         }
         let Some(method) = self.reading_out().cseq() else {
             return Said { status: UNREADABLE, method: Method::Unknown as u32 };
@@ -135,12 +135,12 @@ impl Twin<'_> {
 
 /// What the message is that starts at the position of the scratch memory.
 fn content(scratch: &mut Scratch, policy: &Policy, is_tcp: bool) -> Content {
+    if is_tcp {
+        host::skip(scratch);
+    }
     let scratch = &raw mut *scratch;
     // SAFETY: the scratch memory is the caller's, and sealed.
     unsafe {
-        if is_tcp && scan::needs_skip(scratch) {
-            let _ = (0..SKIP_CALLS).any(|_| scan::skip_call(scratch));
-        }
         if identity::is_reply(scratch) {
             return Content::Response;
         }
@@ -148,26 +148,5 @@ fn content(scratch: &mut Scratch, policy: &Policy, is_tcp: bool) -> Content {
     }
 }
 
-/// Finds every header.
-pub(super) fn scan_lines(scratch: &mut Scratch) {
-    let scratch = &raw mut *scratch;
-    // SAFETY: as above.
-    unsafe {
-        scan::scan_all(scratch);
-        let _ = (0..SCAN_CALLS).any(|_| scan::scan_call(scratch));
-    }
-}
-
 /// Stands for a status code that cannot be read.
 const UNREADABLE: u32 = 1;
-
-/// What of the header is needed for a status code; 0 for all of it.
-const fn needed(status: u32) -> u32 {
-    const CALL_ID: u32 = 1 << kind::CALL_ID;
-    const CSEQ: u32 = 1 << kind::CSEQ;
-    match status {
-        401 | 407 => 0,
-        200..=299 | 400..=499 | 604 => CSEQ | CALL_ID,
-        _ => CSEQ,
-    }
-}

@@ -6,12 +6,12 @@ use sipguard_common::{
     frame::TCP,
     learn::{Lessons, Noted, SOURCE_HARVEST},
     rule::Rule,
-    scan::{identity::mix, kind},
+    scan::{host, identity::mix, kind},
 };
 
 use super::{
     Twin,
-    leaving::{Banned, Out, scan_lines},
+    leaving::{Banned, Out},
     state::{State, slot},
 };
 
@@ -231,7 +231,7 @@ impl Lessons for Lesson<'_, '_> {
 
     fn harvest(&mut self, _status: u32) {
         if self.twin.egress.named >> kind::TO & 1 == 0 {
-            scan_lines(&mut self.twin.egress);
+            host::lines(&mut self.twin.egress);
         }
         let tag = self.tag;
         self.tag = self.twin.reading_out().account(tag).unwrap_or(tag);
