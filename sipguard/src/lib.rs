@@ -3,6 +3,7 @@
 pub mod api;
 pub mod cli;
 pub mod daemon;
+pub mod doctor;
 pub mod endpoint;
 pub mod explain;
 pub mod history;

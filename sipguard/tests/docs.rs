@@ -19,9 +19,6 @@ use sipguard_common::{
     scan::{MAX_BODY_LINES, MAX_HEADERS, PAYLOAD_MAX},
 };
 
-/// The hidden verb, for those who build sipguard.
-const UNDOCUMENTED: &str = "program-info";
-
 fn read(path: &str) -> String {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
@@ -67,7 +64,8 @@ fn command() -> Command {
 }
 
 fn verbs(command: &Command) -> Vec<&Command> {
-    command.get_subcommands().filter(|verb| verb.get_name() != UNDOCUMENTED).collect()
+    // The hidden ones are for those who build sipguard.
+    command.get_subcommands().filter(|verb| !verb.is_hide_set()).collect()
 }
 
 /// Arguments that only this verb has.

@@ -4,11 +4,14 @@ mod allow;
 mod block;
 mod change;
 mod check;
+mod completions;
+mod doctor;
 mod events;
 mod exit;
 mod explain;
 mod list;
 mod log;
+mod manual;
 mod out;
 mod posture;
 mod program_info;
@@ -71,8 +74,12 @@ enum Verb {
     Status(status::Args),
     Replay(replay::Args),
     Explain(explain::Args),
+    Doctor(doctor::Args),
+    Completions(completions::Args),
     #[command(hide = true)]
     ProgramInfo(program_info::Args),
+    #[command(hide = true)]
+    Manual(manual::Args),
 }
 
 /// The whole command line, for whatever describes it.
@@ -118,7 +125,10 @@ fn dispatch(Args { socket, verb }: Args) -> Result<(), Failure> {
         Verb::Status(args) => status::run(&args, &client(socket)),
         Verb::Replay(args) => replay::run(&args),
         Verb::Explain(args) => explain::run(&args, socket),
+        Verb::Doctor(args) => doctor::run(&args, socket),
+        Verb::Completions(args) => completions::run(&args),
         Verb::ProgramInfo(args) => program_info::run(&args),
+        Verb::Manual(args) => manual::run(&args),
     }
 }
 

@@ -10,6 +10,7 @@ mod error;
 mod events;
 mod filter;
 mod host;
+mod manager;
 mod memory;
 mod nets;
 mod place;

@@ -19,6 +19,7 @@ mod policy;
 mod replies;
 mod ring;
 mod seed;
+mod survey;
 mod test_run;
 mod verified;
 mod walk;
@@ -48,6 +49,7 @@ pub use self::{
     object::{ProgramInfo, ProgramInfos, instruction_budget},
     replies::InterfaceReplies,
     ring::{BanReader, EventReader, RingReader},
+    survey::{Seen, Survey, XdpFeatures, check_kernel, has_program, survey},
     test_run::{Action, BenchKernel, Outgoing, TestKernel, Verdict},
     verified::{FailuresEntry, How, Reply, SiteEntry, Standing, VerifiedEntry},
 };
