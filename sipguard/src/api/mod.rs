@@ -11,6 +11,7 @@
 //! | `GET /v1/stats` | | [`wire::Stats`] |
 //! | `GET /v1/signatures` | | [`wire::Signatures`] |
 //! | `GET /v1/events?rule=&source=&last=&follow=` | | lines of [`wire::EventLine`] |
+//! | `GET /v1/pulse?last=&follow=` | | lines of [`wire::Pulse`] |
 //! | `GET /v1/lists?kind=blocked`, `trusted`, `banned` or `verified` | | [`wire::Lists`] |
 //! | `GET /v1/why/{address}` | | [`wire::Why`] |
 //! | `GET /v1/log?ip=&since=&type=&limit=` | | [`wire::Log`] |
@@ -29,6 +30,7 @@ pub mod client;
 mod events;
 mod failure;
 mod json;
+mod pulse;
 mod server;
 pub mod wire;
 

@@ -22,6 +22,7 @@ use super::{
     events::events,
     failure::ApiError,
     json::JsonBody,
+    pulse::pulse,
     wire::{
         self, Added, Entry, Kind, Lists, Log, PostureChanged, PostureWish, Reloaded, Removed,
         Signatures, Stats, Status, Why,
@@ -56,6 +57,7 @@ fn router(shared: Shared) -> Router {
         .route("/v1/stats", get(stats))
         .route("/v1/signatures", get(signatures))
         .route("/v1/events", get(events))
+        .route("/v1/pulse", get(pulse))
         .route("/v1/lists", get(lists))
         .route("/v1/why/{address}", get(why))
         .route("/v1/log", get(log))
@@ -257,8 +259,8 @@ fn wrong_target(error: &TargetError) -> ApiError {
 
 async fn unknown_path(uri: Uri) -> Response {
     let error = format!("there is no {}", uri.path());
-    let hint = "the paths begin with /v1/: status, stats, signatures, events, lists, why, log, \
-                posture, reload, blocks, trusted";
+    let hint = "the paths begin with /v1/: status, stats, signatures, events, pulse, lists, why, \
+                log, posture, reload, blocks, trusted";
     ApiError::new(StatusCode::NOT_FOUND, error, Some(hint.to_owned())).into_response()
 }
 

@@ -8,6 +8,10 @@ use serde_json::Value;
 
 use crate::ttl::Ttl;
 
+mod pulse;
+
+pub use self::pulse::*;
+
 /// Answer to `GET /v1/status`.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Status {
