@@ -5,6 +5,7 @@ mod block;
 mod change;
 mod check;
 mod completions;
+mod dashboard;
 mod doctor;
 mod events;
 mod exit;
@@ -72,6 +73,7 @@ enum Verb {
     Events(events::Args),
     Posture(posture::Args),
     Status(status::Args),
+    Dashboard(dashboard::Args),
     Replay(replay::Args),
     Explain(explain::Args),
     Doctor(doctor::Args),
@@ -123,6 +125,7 @@ fn dispatch(Args { socket, verb }: Args) -> Result<(), Failure> {
         Verb::Events(args) => events::run(&args, &client(socket)),
         Verb::Posture(args) => posture::run(&args, &client(socket)),
         Verb::Status(args) => status::run(&args, &client(socket)),
+        Verb::Dashboard(args) => dashboard::run(&args, &client(socket)),
         Verb::Replay(args) => replay::run(&args),
         Verb::Explain(args) => explain::run(&args, socket),
         Verb::Doctor(args) => doctor::run(&args, socket),

@@ -3,6 +3,7 @@
 use std::{
     future::pending,
     io::{self, Write},
+    net::SocketAddr,
     path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
@@ -25,6 +26,7 @@ use super::{
     events::pump,
     manager::{self, Watchdog},
     memory::give_back,
+    pulse::beat,
     reload,
     restore::restore,
 };
@@ -32,7 +34,7 @@ use crate::{
     api,
     history::{History, Kind, Line, State},
     kernel::{Attached, Kernel, KernelError, LogLevel, ProgramLog},
-    policy::{Mode, Plan},
+    policy::{Mode, Plan, WebSettings},
     sanitise::{sanitise, sanitise_lines},
 };
 
@@ -67,6 +69,8 @@ pub struct Options {
     pub socket: Option<PathBuf>,
     /// The state directory.
     pub state: Option<PathBuf>,
+    /// Where the web listener is; the inner `None` is off.
+    pub web: Option<Option<SocketAddr>>,
     /// What the kernel program itself logs.
     pub kernel_log: LogLevel,
 }
@@ -135,18 +139,25 @@ async fn start_and_serve(options: &Options) -> Result<(), RunError> {
     give_back();
     info!(target: "sipguard::audit", action = "start", interfaces = interfaces.join(" "), config = %options.config.display(), socket = %path.display());
     history.add(started(&interfaces, options));
+    let web = WebSettings {
+        listen: options.web.unwrap_or(plan.web.listen),
+        names: plan.web.names.clone(),
+    };
+    let state = options.state.clone().unwrap_or_else(|| plan.state.clone());
     let (events, bans_told) = (kernel.take_events(), kernel.take_bans_told());
     let daemon = Daemon::new(Box::new(kernel), place, plan, attached)
         .with_history(history.clone())
         .with_entries(entered);
     let shared = Shared::new(daemon);
     let mut tasks = JoinSet::new();
+    tasks.spawn(beat(shared.clone()));
     if let Some(events) = events {
         tasks.spawn(pump(events, shared.clone()));
     }
     if let Some(bans_told) = bans_told {
         tasks.spawn(bans::pump(bans_told, shared.clone()));
     }
+    tasks.spawn(api::web::listen(web, state, shared.clone()));
     tasks.spawn(restore_later(earlier, shared.clone()));
     // Callers are heard from now on, even if they are answered a moment later.
     manager::ready(&status);
@@ -282,6 +293,7 @@ async fn serve(shared: Shared, listener: UnixListener, mut signals: Signals) {
     // Who waits for an answer gets it; who waits for the next one, or for the
     // next event, does not.
     shared.events().close();
+    shared.pulse().close();
     drop(stop);
     if timeout(LAST_ANSWERS, &mut server).await.is_err() {
         server.abort();
@@ -334,6 +346,7 @@ mod tests {
             mode: None,
             socket: None,
             state: None,
+            web: None,
             kernel_log: LogLevel::Off,
         }
     }
