@@ -6,7 +6,12 @@ use std::{collections::BTreeSet, fs, iter, path::PathBuf};
 use clap::{Arg, Command};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
-use sipguard::{api::wire, cli, daemon, history, policy};
+use sipguard::{
+    api::wire,
+    cli, daemon,
+    doctor::{Check, Level},
+    history, policy,
+};
 use sipguard_common::{
     abi::{
         BANS, ENDPOINTS, ENDPOINTS_UNPROVEN, EVENT_BYTES, INTERFACE_SLOTS, KEEPALIVES, Learned,
@@ -200,6 +205,19 @@ fn exit_codes_are_those_of_the_long_help() {
         .map(|(code, meaning)| [code, meaning.trim()].map(str::to_owned))
         .collect();
     assert_eq!(table(&section("## Exit codes"), "Code"), expected);
+}
+
+#[test]
+fn checks_of_the_doctor_are_those_of_the_code() {
+    let section = section("### `sipguard doctor`");
+    let checks: Vec<Vec<String>> = Check::ALL
+        .iter()
+        .map(|check| vec![format!("`{}`", check.name()), check.help().to_owned()])
+        .collect();
+    assert_eq!(table(&section, "Check"), checks);
+    let levels = table(&section, "Level");
+    let names: Vec<&str> = levels.iter().map(|row| row[0].trim_matches('`')).collect();
+    assert_eq!(names, Level::ALL.map(Level::name));
 }
 
 #[test]

@@ -45,7 +45,10 @@ pub(super) fn run(args: &Args, socket: Option<PathBuf>) -> Result<(), Failure> {
         false => print(&text(&findings))?,
     }
     match worst {
-        Level::Problem => Err(Failure::new(Exit::Failure, summary(&findings), None)),
+        Level::Problem => {
+            let message = "a problem keeps sipguard from protecting here, or from starting";
+            Err(Failure::new(Exit::Failure, message, None))
+        }
         Level::Ok | Level::Note | Level::Warning => Ok(()),
     }
 }

@@ -20,7 +20,7 @@ pub(super) fn examine(facts: &Facts, machine: &Machine) -> Vec<Finding> {
 
 fn queues(facts: &Facts, processors: usize) -> Vec<Finding> {
     let Some((now, most)) = facts.ethtool.queues else { return Vec::new() };
-    let found = format!("{now} receive queues of at most {most}, {processors} processors");
+    let found = format!("receive queues: {now} of at most {most}, for {processors} processors");
     if now > 1 || processors == 1 {
         return vec![Finding::ok(Check::Queues, found)];
     }
