@@ -31,6 +31,12 @@ fn types(machine: &Machine) -> Finding {
     if machine.exists("sys/kernel/btf/vmlinux") {
         return Finding::ok(Check::Types, "the kernel's types (BTF) are there");
     }
+    if !machine.exists("sys/kernel") {
+        return Finding::note(
+            Check::Types,
+            "the kernel's types (BTF) cannot be seen: /sys is not there",
+        );
+    }
     Finding::warning(Check::Types, "the kernel has no types (BTF)")
         .why("who matches a signature over TCP is dropped, but not banned: nothing proves whose the connection is")
         .remedy("run a kernel with CONFIG_DEBUG_INFO_BTF=y, as distributions have it")
@@ -91,7 +97,8 @@ mod tests {
 
     #[test]
     fn a_bare_kernel_is_worse_than_a_full_one() {
-        let (_folder, bare) = tree(&[("proc/sys/net/core/bpf_jit_enable", "0\n")]);
+        let (_folder, bare) =
+            tree(&[("proc/sys/net/core/bpf_jit_enable", "0\n"), ("sys/kernel/x", "")]);
         let levels = [types(&bare), jit(&bare), bpffs(&bare)].map(|finding| finding.level);
         assert_eq!(levels, [Level::Warning, Level::Warning, Level::Note]);
         assert_eq!(lockdown(&bare), None);

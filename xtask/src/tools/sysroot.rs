@@ -36,7 +36,9 @@ pub(crate) fn ensure(workspace: &Workspace) -> Result<PathBuf> {
     Apt::open(workspace)?
         .unpack(&packages, &folder)
         .with_context(|| format!("cannot get the C library of Debian's {SUITE}"))?;
-    stay_inside(&folder, &folder.join("usr").join(LIBRARIES))?;
+    for place in [&format!("usr/{LIBRARIES}"), "lib64"] {
+        stay_inside(&folder, &folder.join(place))?;
+    }
     stamp.write()?;
     Ok(folder)
 }

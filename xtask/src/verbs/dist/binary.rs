@@ -28,7 +28,7 @@ pub(super) struct Binary {
 }
 
 /// Builds all as `build` does, then links once more.
-pub(super) fn build(workspace: &Workspace) -> Result<Binary> {
+pub(super) fn build(workspace: &Workspace) -> Result<()> {
     build::build(workspace)?;
     let sysroot = sysroot::ensure(workspace)?;
     process::run(
@@ -37,7 +37,11 @@ pub(super) fn build(workspace: &Workspace) -> Result<Binary> {
             .arg("--")
             .args(sysroot::linking(&sysroot)),
     )
-    .context("cannot link sipguard for older systems")?;
+    .context("cannot link sipguard for older systems")
+}
+
+/// Looks whether it starts on older systems, and has the kernel program inside.
+pub(super) fn check(workspace: &Workspace) -> Result<Binary> {
     let bytes = fs::read(workspace.sipguard()).context("cannot read the binary")?;
     let needs = newest(&bytes).context("the binary names no version of the C library")?;
     if needs > FLOOR {

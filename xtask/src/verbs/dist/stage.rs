@@ -29,7 +29,8 @@ pub(super) fn lay_out(workspace: &Workspace) -> Result<()> {
         fs::remove_dir_all(&folder).context("cannot remove the last package's files")?;
     }
     let pages = made(&folder, "man/man8")?;
-    process::run(Command::new(workspace.sipguard()).arg("manual").arg(pages))?;
+    process::run(Command::new(workspace.sipguard()).arg("manual").arg(&pages))?;
+    compress(&pages)?;
     for (shell, path) in COMPLETIONS {
         let script =
             process::answer(Command::new(workspace.sipguard()).args(["completions", shell]))
@@ -39,6 +40,17 @@ pub(super) fn lay_out(workspace: &Workspace) -> Result<()> {
     write(&folder.join("doc/sipguard/crates.txt"), &crates(workspace)?)?;
     let config = workspace.root().join("config");
     copy_others(&config, &made(&folder, "sipguard")?)
+}
+
+/// As pages of the manual are installed; without times, so that the same comes
+/// out again.
+fn compress(pages: &Path) -> Result<()> {
+    let mut gzip = Command::new("gzip");
+    gzip.args(["--best", "--no-name"]);
+    for page in fs::read_dir(pages).context("cannot read the pages")? {
+        gzip.arg(page?.path());
+    }
+    process::run(&mut gzip)
 }
 
 /// Everything below `from` but the policy's own files, which go to /etc.

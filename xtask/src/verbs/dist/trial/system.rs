@@ -54,7 +54,7 @@ impl<'a> System<'a> {
         process::run(root.command("mkdir").arg(&system.folder))?;
         let mut unpack = root.command("tar");
         unpack.arg("--extract").arg("--file").arg(archive).arg("--directory").arg(&system.folder);
-        process::run(unpack.args(["--numeric-owner", "--exclude=./dev/*"]))?;
+        process::run(unpack.arg("--numeric-owner"))?;
         system.files = system.list()?;
         Ok(system)
     }
