@@ -58,7 +58,7 @@ pub const fn tally_set(source: &Address) -> u32 {
 
 /// Packets that one interface on one CPU looks at in each tick of the kernel's
 /// clock, of which there are 100 to 1,000 a second.
-pub const SAMPLES_EACH_TICK: u32 = 16;
+pub const SAMPLES_EACH_TICK: u32 = 64;
 
 /// Which packets of one interface on one CPU stand for others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -119,15 +119,15 @@ mod tests {
         }
         let sent = ticks * each;
         // The last tick's are still to come.
-        assert!(stands_for <= sent && stands_for > sent - each - ticks * 16, "{stands_for}");
+        assert!(stands_for <= sent && stands_for > sent - each - ticks * 64, "{stands_for}");
     }
 
     #[test]
     fn few_packets_are_all_counted_once() {
         let mut sampling = Sampling::default();
         for tick in 1..100 {
-            let weights: [u32; 16] = core::array::from_fn(|_| sampling.take(tick));
-            assert_eq!(weights, [1; 16]);
+            let weights: [u32; 64] = core::array::from_fn(|_| sampling.take(tick));
+            assert_eq!(weights, [1; 64]);
         }
     }
 
