@@ -8,7 +8,7 @@ use axum::{
         DefaultBodyLimit, Path, Query, State,
         rejection::{PathRejection, QueryRejection},
     },
-    http::{Method, StatusCode, Uri},
+    http::{HeaderMap, Method, StatusCode, Uri},
     response::{IntoResponse, Response},
     routing::{delete, get, post},
 };
@@ -22,6 +22,7 @@ use super::{
     events::events,
     failure::ApiError,
     json::JsonBody,
+    metrics,
     wire::{
         self, Added, Entry, Kind, Lists, Log, PostureChanged, PostureWish, Reloaded, Removed,
         Signatures, Stats, Status, Why,
@@ -52,6 +53,7 @@ pub async fn serve(
 
 fn router(shared: Shared) -> Router {
     Router::new()
+        .route("/metrics", get(metrics))
         .route("/v1/status", get(status))
         .route("/v1/stats", get(stats))
         .route("/v1/signatures", get(signatures))
@@ -71,6 +73,14 @@ fn router(shared: Shared) -> Router {
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(shared)
+}
+
+async fn metrics(
+    _: Caller,
+    shared: State<Shared>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    metrics::metrics(shared, headers).await
 }
 
 async fn status(_: Caller, State(shared): State<Shared>) -> Answer<Status> {
@@ -258,7 +268,7 @@ fn wrong_target(error: &TargetError) -> ApiError {
 async fn unknown_path(uri: Uri) -> Response {
     let error = format!("there is no {}", uri.path());
     let hint = "the paths begin with /v1/: status, stats, signatures, events, lists, why, log, \
-                posture, reload, blocks, trusted";
+                posture, reload, blocks, trusted; and there is /metrics";
     ApiError::new(StatusCode::NOT_FOUND, error, Some(hint.to_owned())).into_response()
 }
 
