@@ -6,15 +6,15 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::failure::ApiError;
+use super::{caller::Caller, failure::ApiError};
 use crate::{
     daemon::Shared,
     metrics::{Format, scrape},
 };
 
-/// Everything that there is to measure, as the scraper reads it. Who may ask is
-/// for the listener to say.
+/// Everything that there is to measure, as the scraper reads it.
 pub(super) async fn metrics(
+    _: Caller,
     State(shared): State<Shared>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {

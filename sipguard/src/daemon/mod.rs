@@ -20,6 +20,8 @@ mod safety;
 mod shared;
 mod socket;
 mod stats;
+mod token;
+mod web;
 mod why;
 
 pub use audit::By;
@@ -37,6 +39,8 @@ pub use run::{Options, RunError, run};
 pub use safety::Refusal;
 pub use shared::Shared;
 pub use socket::{ControlSocket, DEFAULT_SOCKET, GROUP, SocketError};
+pub use token::{TOKEN_FILE, Token};
+pub use web::WebState;
 pub use why::{log, why};
 
 #[cfg(test)]

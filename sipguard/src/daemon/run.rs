@@ -3,6 +3,7 @@
 use std::{
     future::pending,
     io::{self, Write},
+    net::SocketAddr,
     path::PathBuf,
     sync::Arc,
     time::Duration,
@@ -26,7 +27,7 @@ use crate::{
     api,
     history::{History, Kind, Line, State},
     kernel::{Attached, Kernel, KernelError, LogLevel, ProgramLog},
-    policy::{Mode, Plan},
+    policy::{Mode, Plan, WebSettings},
     sanitise::{sanitise, sanitise_lines},
 };
 
@@ -61,6 +62,8 @@ pub struct Options {
     pub socket: Option<PathBuf>,
     /// The state directory.
     pub state: Option<PathBuf>,
+    /// Where the web listener is; the inner `None` is off.
+    pub web: Option<Option<SocketAddr>>,
     /// What the kernel program itself logs.
     pub kernel_log: LogLevel,
 }
@@ -128,6 +131,11 @@ async fn start_and_serve(options: &Options) -> Result<(), RunError> {
     give_back();
     info!(target: "sipguard::audit", action = "start", interfaces = interfaces.join(" "), config = %options.config.display(), socket = %path.display());
     history.add(started(&interfaces, options));
+    let web = WebSettings {
+        listen: options.web.unwrap_or(plan.web.listen),
+        names: plan.web.names.clone(),
+    };
+    let state = options.state.clone().unwrap_or_else(|| plan.state.clone());
     let (events, bans_told) = (kernel.take_events(), kernel.take_bans_told());
     let daemon = Daemon::new(Box::new(kernel), place, plan, attached)
         .with_history(history.clone())
@@ -140,6 +148,7 @@ async fn start_and_serve(options: &Options) -> Result<(), RunError> {
     if let Some(bans_told) = bans_told {
         tasks.spawn(bans::pump(bans_told, shared.clone()));
     }
+    tasks.spawn(api::web::listen(web, state, shared.clone()));
     tasks.spawn(restore_later(earlier, shared.clone()));
     serve(shared, listener, signals).await;
     drop(tasks);
@@ -317,6 +326,7 @@ mod tests {
             mode: None,
             socket: None,
             state: None,
+            web: None,
             kernel_log: LogLevel::Off,
         }
     }

@@ -8,7 +8,8 @@ use crate::daemon::fake::Fake;
 /// What a daemon with these signatures tells.
 fn told(format: Format) -> String {
     let dir = tempfile::tempdir().unwrap();
-    fs::write(dir.path().join("sipguard.toml"), "[rules]\nstealth = { mode = \"observe\" }\n").unwrap();
+    fs::write(dir.path().join("sipguard.toml"), "[rules]\nstealth = { mode = \"observe\" }\n")
+        .unwrap();
     let signature = |name: &str| {
         format!(
             "[[signature]]\nname = '{name}'\nfield = \"user-agent\"\nmatch = \"exact\"\n\
