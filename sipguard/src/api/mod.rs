@@ -12,6 +12,7 @@
 //! | `GET /v1/stats` | | [`wire::Stats`] |
 //! | `GET /v1/signatures` | | [`wire::Signatures`] |
 //! | `GET /v1/events?rule=&source=&last=&follow=` | | lines of [`wire::EventLine`] |
+//! | `GET /v1/pulse?last=&follow=` | | lines of [`wire::Pulse`] |
 //! | `GET /v1/stream` | | server-sent events: [`wire::Event`] |
 //! | `GET /v1/web` | | [`wire::Dashboard`], on the socket only |
 //! | `GET /v1/lists?kind=blocked`, `trusted`, `banned` or `verified` | | [`wire::Lists`] |
@@ -33,6 +34,7 @@ mod events;
 mod failure;
 mod json;
 mod metrics;
+mod pulse;
 mod server;
 mod stream;
 pub mod web;

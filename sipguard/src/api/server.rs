@@ -23,6 +23,7 @@ use super::{
     failure::ApiError,
     json::JsonBody,
     metrics::metrics,
+    pulse::pulse,
     stream::stream,
     web::dashboard,
     wire::{
@@ -61,6 +62,7 @@ pub(super) fn router(shared: Shared) -> Router {
         .route("/v1/stats", get(stats))
         .route("/v1/signatures", get(signatures))
         .route("/v1/events", get(events))
+        .route("/v1/pulse", get(pulse))
         .route("/v1/stream", get(stream))
         .route("/v1/web", get(dashboard))
         .route("/v1/lists", get(lists))
@@ -264,8 +266,8 @@ fn wrong_target(error: &TargetError) -> ApiError {
 
 async fn unknown_path(uri: Uri) -> Response {
     let error = format!("there is no {}", uri.path());
-    let hint = "the paths begin with /v1/: status, stats, signatures, events, stream, web, \
-                lists, why, log, posture, reload, blocks, trusted; and there is /metrics";
+    let hint = "the paths begin with /v1/: status, stats, signatures, events, pulse, stream, \
+                web, lists, why, log, posture, reload, blocks, trusted; and there is /metrics";
     ApiError::new(StatusCode::NOT_FOUND, error, Some(hint.to_owned())).into_response()
 }
 
