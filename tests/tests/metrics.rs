@@ -69,14 +69,15 @@ fn traffic(lab: &Lab) -> Result<()> {
         scanner.send_to(&request("OPTIONS", b"friendly-scanner", number), sip(SERVER))?;
         scanner.send_to(&request("REGISTER", b"friendly-scanner", number), sip(SERVER))?;
     }
-    Subscribers::new(STRANGERS[1], 1001..1004).does(Deed::Register(1), lab)?;
     let guesser = Talker::new(lab, STRANGERS[2], 5066)?;
     let nonce = nonce(&guesser.ask(&guesser.register("1001"))?)?;
     for _ in 0..GUESSES {
         guesser.ask(&guesser.guess("1001", &nonce))?;
     }
     ensure!(guesser.asks_in_vain(&guesser.guess("1001", &nonce))?, "a sixth answer");
-    Ok(())
+    // Behind the guesses: the registrar gives everybody who asks in the same
+    // second one nonce, and that proves nothing.
+    Subscribers::new(STRANGERS[1], 1001..1004).does(Deed::Register(1), lab)
 }
 
 /// Numbers by the values of a label.
@@ -128,6 +129,10 @@ fn f41_a_real_prometheus_scrapes_sipguard_under_traffic() -> Result<()> {
         30.0,
     )?;
     becomes(&prometheus, "sipguard_bans_total{rule=\"auth\"}", 1.0)?;
+    becomes(&prometheus, "sipguard_active_bans", 1.0)?;
+    becomes(&prometheus, "sipguard_verified_endpoints", 3.0)?;
+    becomes(&prometheus, "sipguard_map_entries{map=\"endpoints\"}", 3.0)?;
+    becomes(&prometheus, "count(sipguard_rule_last_hit_timestamp_seconds{rule=\"banned\"})", 1.0)?;
     becomes(&prometheus, "sipguard_learned_total{what=\"verified\"}", 3.0)?;
     becomes(&prometheus, "sipguard_interface_info{interface=\"wan0\", mode=\"native\"}", 1.0)?;
     let replies =

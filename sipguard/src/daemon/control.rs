@@ -5,10 +5,10 @@
 //! are kept apart: a reload replaces the first and leaves the second.
 
 mod bans;
+mod figures;
 mod made;
 mod measure;
 mod posture;
-mod reading;
 mod record;
 mod standing;
 
@@ -19,7 +19,7 @@ use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 use sipguard_common::{abi::Event, rule::Rule};
 use tracing::{info, warn};
 
-pub use self::reading::{Deeds, Reading};
+pub use self::figures::{Deeds, Figures};
 use self::{bans::Lifted, made::Floods, posture::Postures};
 use super::{
     Error,

@@ -1,6 +1,6 @@
-//! A reading as the library takes it.
+//! Figures as the library takes it.
 
-use std::{array, fmt::Result};
+use std::{array, fmt::Result, sync::Arc};
 
 use jiff::Timestamp;
 use prometheus_client::{
@@ -10,29 +10,27 @@ use prometheus_client::{
 
 use super::table::{self, Family, Metric, Type};
 use crate::{
-    api::wire::{History, Interface, InterfaceCount, ReplyCount, RuleCount, Tally},
-    daemon::Reading,
+    api::wire::{History, Interface, InterfaceCount, Pulse, ReplyCount, RuleCount, Tally},
+    daemon::Figures,
     policy::Posture,
 };
 
-/// One reading, to be told once.
+/// The figures of one moment, to be told once, and the last second: what takes
+/// long to count is counted there, now and then.
 #[derive(Debug)]
-pub(super) struct Snapshot(Reading);
-
-impl Snapshot {
-    pub(super) const fn new(reading: Reading) -> Self {
-        Self(reading)
-    }
+pub(super) struct Snapshot {
+    pub(super) figures: Figures,
+    pub(super) pulse: Option<Arc<Pulse>>,
 }
 
 impl Collector for Snapshot {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result {
-        let (to, reading) = (&mut encoder, &self.0);
-        packets(to, reading)?;
-        server(to, reading)?;
-        bans(to, reading)?;
-        policy(to, reading)?;
-        daemon(to, reading)
+        let (to, figures, pulse) = (&mut encoder, &self.figures, self.pulse.as_deref());
+        packets(to, figures, pulse)?;
+        server(to, figures)?;
+        bans(to, figures, pulse)?;
+        policy(to, figures, pulse)?;
+        daemon(to, figures)
     }
 }
 
@@ -108,7 +106,11 @@ fn single<N: Into<Number>>(
     family(to, of, [([], number)])
 }
 
-fn packets(to: &mut DescriptorEncoder<'_>, Reading { stats, signatures, .. }: &Reading) -> Result {
+fn packets(
+    to: &mut DescriptorEncoder<'_>,
+    Figures { stats, signatures, .. }: &Figures,
+    pulse: Option<&Pulse>,
+) -> Result {
     fn each(
         rules: &[RuleCount],
         chosen: fn(&RuleCount) -> bool,
@@ -130,6 +132,9 @@ fn packets(to: &mut DescriptorEncoder<'_>, Reading { stats, signatures, .. }: &R
     family(to, &table::WOULD_PACKETS, would_packets)?;
     let would_bytes = dropping().map(|(rule, count)| (would(rule, count), count.would_bytes));
     family(to, &table::WOULD_BYTES, would_bytes)?;
+    let rules = pulse.into_iter().flat_map(|pulse| &pulse.rules);
+    let hits = rules.filter_map(|rate| Some(([&*rate.rule], rate.last?)));
+    family(to, &table::RULE_LAST_HIT, hits)?;
     let requests = stats.methods.iter().flat_map(|count| {
         [("pass", count.passed), ("drop", count.dropped)]
             .map(|(verdict, packets)| ([&*count.method, verdict], packets))
@@ -139,7 +144,7 @@ fn packets(to: &mut DescriptorEncoder<'_>, Reading { stats, signatures, .. }: &R
     family(to, &table::SIGNATURE_MATCHES, matches)
 }
 
-fn server(to: &mut DescriptorEncoder<'_>, Reading { stats, .. }: &Reading) -> Result {
+fn server(to: &mut DescriptorEncoder<'_>, Figures { stats, .. }: &Figures) -> Result {
     let methods = &stats.replies.methods;
     let replies = methods.iter().flat_map(|count| {
         classes(count).map(|(class, replies)| ([&*count.method, class], replies))
@@ -163,42 +168,51 @@ fn classes(count: &ReplyCount) -> [(&'static str, u64); 7] {
     ]
 }
 
-fn bans(to: &mut DescriptorEncoder<'_>, Reading { deeds, .. }: &Reading) -> Result {
+fn bans(
+    to: &mut DescriptorEncoder<'_>,
+    Figures { deeds, .. }: &Figures,
+    pulse: Option<&Pulse>,
+) -> Result {
+    family(to, &table::VERIFIED, pulse.map(|pulse| ([], pulse.verified)))?;
+    family(to, &table::ACTIVE_BANS, pulse.map(|pulse| ([], pulse.banned)))?;
     let bans = || deeds.bans.iter().map(|(rule, bans)| ([rule.name()], bans));
     family(to, &table::BANS_MADE, bans().map(|(rule, bans)| (rule, bans.made)))?;
     family(to, &table::WOULD_BAN, bans().map(|(rule, bans)| (rule, bans.would)))?;
     family(to, &table::BANS_LIFTED, bans().map(|(rule, bans)| (rule, bans.lifted)))
 }
 
-fn policy(to: &mut DescriptorEncoder<'_>, reading: &Reading) -> Result {
-    let modes = reading.modes.iter().map(|(rule, mode)| ([rule.name(), mode.name()], true));
+fn policy(to: &mut DescriptorEncoder<'_>, figures: &Figures, pulse: Option<&Pulse>) -> Result {
+    let modes = figures.modes.iter().map(|(rule, mode)| ([rule.name(), mode.name()], true));
     family(to, &table::RULE_MODE, modes)?;
-    let postures = Posture::ALL.map(|posture| ([posture.name()], posture == reading.posture));
+    let postures = Posture::ALL.map(|posture| ([posture.name()], posture == figures.posture));
     family(to, &table::POSTURE, postures)?;
-    let lists = [("trusted", &reading.trusted), ("blocked", &reading.blocked)];
+    let lists = [("trusted", &figures.trusted), ("blocked", &figures.blocked)];
     let entries = lists.into_iter().flat_map(|(list, Tally { file, operator })| {
         [([list, "file"], *file), ([list, "operator"], *operator)]
     });
     family(to, &table::LIST_ENTRIES, entries)?;
-    single(to, &table::SIGNATURES, reading.signatures.len())?;
-    let reloads = &reading.deeds.reloads;
+    let maps = || pulse.into_iter().flat_map(|pulse| &pulse.maps);
+    family(to, &table::MAP_ENTRIES, maps().map(|map| ([&*map.name], map.entries)))?;
+    family(to, &table::MAP_CAPACITY, maps().map(|map| ([&*map.name], map.capacity)))?;
+    single(to, &table::SIGNATURES, figures.signatures.len())?;
+    let reloads = &figures.deeds.reloads;
     let counts = [(["ok"], reloads.well), (["failed"], reloads.failed)];
     family(to, &table::RELOADS, counts)?;
     single(to, &table::RELOAD_SUCCESSFUL, reloads.is_last_well)?;
     single(to, &table::RELOAD_TIME, reloads.last_well)
 }
 
-fn daemon(to: &mut DescriptorEncoder<'_>, reading: &Reading) -> Result {
-    let interfaces = reading
+fn daemon(to: &mut DescriptorEncoder<'_>, figures: &Figures) -> Result {
+    let interfaces = figures
         .interfaces
         .iter()
         .map(|Interface { name, mode, egress, .. }| ([&**name, &**mode, &**egress], true));
     family(to, &table::INTERFACE, interfaces)?;
-    single(to, &table::EVENTS_SUPPRESSED, reading.stats.events.suppressed)?;
-    single(to, &table::EVENTS_LOST, reading.stats.events.lost)?;
-    let History { file, lost, .. } = &reading.history;
+    single(to, &table::EVENTS_SUPPRESSED, figures.stats.events.suppressed)?;
+    single(to, &table::EVENTS_LOST, figures.stats.events.lost)?;
+    let History { file, lost, .. } = &figures.history;
     single(to, &table::HISTORY_LOST, *lost)?;
     single(to, &table::HISTORY_IN_FILE, file.is_some())?;
     family(to, &table::BUILD, [([env!("CARGO_PKG_VERSION")], true)])?;
-    single(to, &table::START_TIME, reading.stats.since)
+    single(to, &table::START_TIME, figures.stats.since)
 }

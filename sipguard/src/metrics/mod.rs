@@ -15,22 +15,20 @@ pub use self::{
     format::Format,
     table::{METRICS, Metric, Type},
 };
-use crate::daemon::{Error, Reading, Shared};
+use crate::daemon::{Error, Shared};
 
 /// Everything that there is to measure, now.
 ///
 /// # Errors
 /// The kernel refused to tell.
 pub async fn scrape(shared: &Shared, format: Format) -> Result<String, Error> {
-    let reading = shared.daemon().await.reading()?;
-    Ok(render(reading, format))
+    let figures = shared.daemon().await.figures()?;
+    Ok(render(Snapshot { figures, pulse: shared.pulse().last() }, format))
 }
 
-/// One reading as text.
-#[must_use]
-pub fn render(reading: Reading, format: Format) -> String {
+fn render(snapshot: Snapshot, format: Format) -> String {
     let mut registry = Registry::default();
-    registry.register_collector(Box::new(Snapshot::new(reading)));
+    registry.register_collector(Box::new(snapshot));
     let mut text = String::new();
     // Nothing in there fails, and neither does a String.
     let _ = encode(&mut text, &registry);

@@ -101,6 +101,8 @@ metrics! {
         "Packets that a rule would have dropped, had it not been in mode observe.";
     WOULD_BYTES = Counter "sipguard_would_drop_bytes" ["interface", "rule"]
         "Bytes of these packets, whole frames.";
+    RULE_LAST_HIT = Gauge "sipguard_rule_last_hit_timestamp_seconds" ["rule"]
+        "When a rule last counted a packet, in seconds since 1970.";
     STRANGER_REQUESTS = Counter "sipguard_stranger_requests" ["method", "verdict"]
         "Requests of strangers whose method was read.";
     REPLIES = Counter "sipguard_replies" ["method", "class"]
@@ -113,6 +115,10 @@ metrics! {
         "What the server's replies have taught.";
     SIGNATURE_MATCHES = Counter "sipguard_signature_matches" ["signature"]
         "Packets that matched a signature since it was enabled.";
+    VERIFIED = Gauge "sipguard_verified_endpoints" []
+        "Endpoints that the server has accepted or contacted.";
+    ACTIVE_BANS = Gauge "sipguard_active_bans" []
+        "Bans that hold.";
     BANS_MADE = Counter "sipguard_bans" ["rule"]
         "Bans that sipguard has made by itself.";
     WOULD_BAN = Counter "sipguard_would_ban" ["rule"]
@@ -127,6 +133,10 @@ metrics! {
         "How each protected interface is attached.";
     LIST_ENTRIES = Gauge "sipguard_list_entries" ["list", "origin"]
         "Entries of the lists by where they come from.";
+    MAP_ENTRIES = Gauge "sipguard_map_entries" ["map"]
+        "Entries of a list or of what is learned.";
+    MAP_CAPACITY = Gauge "sipguard_map_capacity" ["map"]
+        "Entries that fit.";
     SIGNATURES = Gauge "sipguard_signatures" []
         "Enabled signatures.";
     RELOADS = Counter "sipguard_config_reloads" ["result"]

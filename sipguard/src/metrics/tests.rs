@@ -1,9 +1,14 @@
 //! The text of a daemon without a kernel.
 
-use std::{collections::BTreeSet, fs};
+use std::{collections::BTreeSet, fs, sync::Arc};
+
+use jiff::Timestamp;
 
 use super::*;
-use crate::daemon::fake::Fake;
+use crate::{
+    api::wire::{MapFill, Pulse, RuleRate},
+    daemon::fake::Fake,
+};
 
 /// What a daemon with these signatures tells.
 fn told(format: Format) -> String {
@@ -21,7 +26,41 @@ fn told(format: Format) -> String {
     fs::write(dir.path().join("trusted.toml"), "").unwrap();
     fs::write(dir.path().join("blacklist.toml"), "[[block]]\naddress = \"198.51.100.0/24\"\n")
         .unwrap();
-    render(Fake::default().daemon(dir.path()).reading().unwrap(), format)
+    let figures = Fake::default().daemon(dir.path()).figures().unwrap();
+    render(Snapshot { figures, pulse: Some(Arc::new(pulse())) }, format)
+}
+
+fn pulse() -> Pulse {
+    let time: Timestamp = "2026-01-02T03:04:05.5Z".parse().unwrap();
+    let rule = |rule: &str, last| RuleRate {
+        rule: rule.to_owned(),
+        verdict: "pass".to_owned(),
+        packets: 5,
+        bytes: 500,
+        would_packets: 0,
+        rate: 1.0,
+        bytes_rate: 100.0,
+        would_rate: 0.0,
+        last,
+    };
+    Pulse {
+        time,
+        seconds: 1.0,
+        posture: "guarded".to_owned(),
+        passed: 1.0,
+        dropped: 0.0,
+        would_drop: 0.0,
+        rules: vec![rule("stranger", Some(time)), rule("trusted", None)],
+        replies: vec![],
+        sources: vec![],
+        verified: 17,
+        banned: 3,
+        blocked: 1,
+        trusted: 0,
+        maps: vec![MapFill { name: "banned".to_owned(), entries: 3, capacity: 65_536 }],
+        events_lost: 1,
+        events_suppressed: 11,
+    }
 }
 
 /// Name and names of labels of each sample.
@@ -73,6 +112,11 @@ fn f41_numbers_are_those_of_the_maps() {
         "sipguard_other_sent_total 4",
         "sipguard_learned_total{what=\"failure\"} 3",
         "sipguard_signature_matches_total{signature=\"second\"} 7",
+        "sipguard_rule_last_hit_timestamp_seconds{rule=\"stranger\"} 1767323045.5",
+        "sipguard_verified_endpoints 17",
+        "sipguard_active_bans 3",
+        "sipguard_map_entries{map=\"banned\"} 3",
+        "sipguard_map_capacity{map=\"banned\"} 65536",
         "sipguard_bans_total{rule=\"auth\"} 0",
         "sipguard_rule_mode_info{rule=\"stealth\",mode=\"observe\"} 1",
         "sipguard_posture{posture=\"guarded\"} 1",
@@ -87,5 +131,6 @@ fn f41_numbers_are_those_of_the_maps() {
     ] {
         assert!(text.lines().any(|one| one == line), "{line} is not in\n{text}");
     }
+    assert!(!text.contains("timestamp_seconds{rule=\"trusted\"}"), "{text}");
     assert!(text.ends_with("# EOF\n"), "{text}");
 }

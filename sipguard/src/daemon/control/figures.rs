@@ -17,7 +17,7 @@ const BANNING: [Rule; 3] = [Rule::Signature, Rule::Auth, Rule::Harvest];
 
 /// Everything that the daemon can tell without a walk through a large map.
 #[derive(Debug)]
-pub struct Reading {
+pub struct Figures {
     pub stats: Stats,
     pub signatures: Vec<SignatureCount>,
     pub interfaces: Vec<Interface>,
@@ -89,9 +89,9 @@ impl Daemon {
     ///
     /// # Errors
     /// The kernel refused to tell.
-    pub fn reading(&self) -> Result<Reading, Error> {
+    pub fn figures(&self) -> Result<Figures, Error> {
         let dropping = Rule::ALL.iter().copied().filter(|rule| rule.verdict() == Verdict::Drop);
-        Ok(Reading {
+        Ok(Figures {
             stats: self.stats()?,
             signatures: self.signatures()?.signatures,
             interfaces: self.interfaces(),
