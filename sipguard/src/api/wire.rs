@@ -13,11 +13,6 @@ mod web;
 
 pub use self::{pulse::*, web::*};
 
-pub use self::pulse::*;
-mod web;
-
-pub use web::*;
-
 /// Answer to `GET /v1/status`.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Status {
