@@ -7,6 +7,7 @@
 //!
 //! | Request | Body | Answer |
 //! |---|---|---|
+//! | `GET /metrics` | | [`crate::metrics::METRICS`] as text |
 //! | `GET /v1/status` | | [`wire::Status`] |
 //! | `GET /v1/stats` | | [`wire::Stats`] |
 //! | `GET /v1/signatures` | | [`wire::Signatures`] |
@@ -33,6 +34,7 @@ pub mod client;
 mod events;
 mod failure;
 mod json;
+mod metrics;
 mod pulse;
 mod server;
 mod stream;

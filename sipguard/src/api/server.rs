@@ -22,6 +22,7 @@ use super::{
     events::events,
     failure::ApiError,
     json::JsonBody,
+    metrics::metrics,
     pulse::pulse,
     stream::stream,
     web::dashboard,
@@ -59,6 +60,7 @@ pub async fn serve(
 /// Every route of the API, without a guard.
 pub(super) fn router(shared: Shared) -> Router {
     Router::new()
+        .route("/metrics", get(metrics))
         .route("/v1/status", get(status))
         .route("/v1/stats", get(stats))
         .route("/v1/signatures", get(signatures))
@@ -289,7 +291,8 @@ fn wrong_target(error: &TargetError) -> ApiError {
 
 async fn unknown_path(uri: Uri) -> Response {
     let error = format!("there is no {}", uri.path());
-    let hint = "the paths begin with /v1/: status, stats, signatures, events, pulse, lists, why, log, posture, reload, blocks, stream, web, trusted";
+    let hint = "the paths begin with /v1/: status, stats, signatures, events, pulse, stream, \
+                web, lists, why, log, posture, reload, blocks, trusted; and there is /metrics";
     ApiError::new(StatusCode::NOT_FOUND, error, Some(hint.to_owned())).into_response()
 }
 
