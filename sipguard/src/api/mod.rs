@@ -14,6 +14,7 @@
 //! | `GET /v1/lists?kind=blocked`, `trusted`, `banned` or `verified` | | [`wire::Lists`] |
 //! | `GET /v1/why/{address}` | | [`wire::Why`] |
 //! | `GET /v1/log?ip=&since=&type=&limit=` | | [`wire::Log`] |
+//! | `GET /v1/capture?rule=&source=&all=&snaplen=&per_second=&max_size=&duration=&count=` | | pcapng |
 //! | `GET /v1/posture` | | [`wire::Posture`] |
 //! | `POST /v1/posture` | [`wire::PostureWish`] | [`wire::PostureChanged`] |
 //! | `POST /v1/reload` | | [`wire::Reloaded`] |
@@ -25,6 +26,7 @@
 //! Every other answer carries a [`wire::Failure`].
 
 mod caller;
+mod capture;
 pub mod client;
 mod events;
 mod failure;

@@ -19,6 +19,7 @@ use tokio::net::UnixListener;
 
 use super::{
     caller::{Caller, Peer},
+    capture::capture,
     events::events,
     failure::ApiError,
     json::JsonBody,
@@ -56,6 +57,7 @@ fn router(shared: Shared) -> Router {
         .route("/v1/stats", get(stats))
         .route("/v1/signatures", get(signatures))
         .route("/v1/events", get(events))
+        .route("/v1/capture", get(capture))
         .route("/v1/lists", get(lists))
         .route("/v1/why/{address}", get(why))
         .route("/v1/log", get(log))
@@ -257,7 +259,7 @@ fn wrong_target(error: &TargetError) -> ApiError {
 
 async fn unknown_path(uri: Uri) -> Response {
     let error = format!("there is no {}", uri.path());
-    let hint = "the paths begin with /v1/: status, stats, signatures, events, lists, why, log, \
+    let hint = "the paths begin with /v1/: status, stats, signatures, events, capture, lists, why, log, \
                 posture, reload, blocks, trusted";
     ApiError::new(StatusCode::NOT_FOUND, error, Some(hint.to_owned())).into_response()
 }

@@ -9,12 +9,14 @@ mod made;
 mod posture;
 mod record;
 mod standing;
+mod taps;
 
 use std::{collections::BTreeMap, fmt, process, time::Instant};
 
 use ipnet::IpNet;
 use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 use sipguard_common::{abi::Event, rule::Rule};
+use tokio::sync::watch;
 use tracing::{info, warn};
 
 use self::{bans::Lifted, made::Floods, posture::Postures};
@@ -29,6 +31,7 @@ use super::{
     restore::{Entered, restore},
     safety,
     stats::{drops, signatures, stats},
+    taps::{Taps, Wanted},
 };
 use crate::{
     api::wire::{
@@ -62,6 +65,9 @@ pub struct Daemon {
     reload: Option<LastReload>,
     history: History,
     floods: Floods,
+    taps: Taps,
+    /// What the mirror has to do.
+    mirror: watch::Sender<Wanted>,
 }
 
 impl fmt::Debug for Daemon {
@@ -90,12 +96,14 @@ impl Daemon {
             attached,
             next_end: next_end(&plan),
             postures: Postures::of(&plan),
+            mirror: watch::Sender::new(taps::wanted(&plan)),
             plan,
             blocks: Entries::default(),
             allows: Entries::default(),
             reload: None,
             history: History::in_memory(),
             floods: Floods::default(),
+            taps: Taps::default(),
         }
     }
 
@@ -150,6 +158,8 @@ impl Daemon {
             events: self.losses()?,
             history: self.written(),
             reload: self.reload.clone(),
+            capture: self.capture()?,
+            mirror: self.mirror()?,
         })
     }
 
@@ -453,6 +463,7 @@ impl Daemon {
         self.next_end = next_end(&plan);
         self.plan = plan;
         self.postures = postures;
+        self.change_mirror();
         notes.extend(self.posture_reminder());
         notes.extend(changes.settings.iter().filter(|one| needs_restart(one)).map(|setting| {
             format!("warning: {} changed: takes effect when sipguard is started again", setting.key)

@@ -20,6 +20,7 @@ mod safety;
 mod shared;
 mod socket;
 mod stats;
+mod taps;
 mod why;
 
 pub use audit::By;
@@ -37,6 +38,7 @@ pub use run::{Options, RunError, run};
 pub use safety::Refusal;
 pub use shared::Shared;
 pub use socket::{ControlSocket, DEFAULT_SOCKET, GROUP, SocketError};
+pub use taps::{Capturing, Taps};
 pub use why::{log, why};
 
 #[cfg(test)]

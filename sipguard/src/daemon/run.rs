@@ -20,7 +20,7 @@ use tracing::{info, warn};
 
 use super::{
     By, ControlSocket, Daemon, Entered, Error, Place, Shared, SocketError, audit::log_note, bans,
-    events::pump, memory::give_back, reload, restore::restore,
+    events::pump, memory::give_back, reload, restore::restore, taps,
 };
 use crate::{
     api,
@@ -129,6 +129,7 @@ async fn start_and_serve(options: &Options) -> Result<(), RunError> {
     info!(target: "sipguard::audit", action = "start", interfaces = interfaces.join(" "), config = %options.config.display(), socket = %path.display());
     history.add(started(&interfaces, options));
     let (events, bans_told) = (kernel.take_events(), kernel.take_bans_told());
+    let tapped = kernel.take_tapped();
     let daemon = Daemon::new(Box::new(kernel), place, plan, attached)
         .with_history(history.clone())
         .with_entries(entered);
@@ -139,6 +140,10 @@ async fn start_and_serve(options: &Options) -> Result<(), RunError> {
     }
     if let Some(bans_told) = bans_told {
         tasks.spawn(bans::pump(bans_told, shared.clone()));
+    }
+    if let Some(tapped) = tapped {
+        tasks.spawn(taps::pump(tapped, shared.clone()));
+        tasks.spawn(taps::mirror(shared.clone()));
     }
     tasks.spawn(restore_later(earlier, shared.clone()));
     serve(shared, listener, signals).await;
@@ -265,6 +270,7 @@ async fn serve(shared: Shared, listener: UnixListener, mut signals: Signals) {
     // Who waits for an answer gets it; who waits for the next one, or for the
     // next event, does not.
     shared.events().close();
+    shared.taps().close();
     drop(stop);
     if timeout(LAST_ANSWERS, &mut server).await.is_err() {
         server.abort();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::{Mutex, MutexGuard, OwnedMutexGuard};
 
-use super::{Daemon, Journal, Place};
+use super::{Daemon, Journal, Place, Taps};
 
 /// A handle to the one daemon. Each request has it to itself from beginning to
 /// end, so that none sees another half done.
@@ -19,17 +19,19 @@ struct Inner {
     reload: Arc<Mutex<()>>,
     place: Place,
     events: Journal,
+    taps: Taps,
 }
 
 impl Shared {
     #[must_use]
     pub fn new(daemon: Daemon) -> Self {
-        let place = daemon.place().clone();
+        let (place, taps) = (daemon.place().clone(), daemon.taps().clone());
         Self(Arc::new(Inner {
             daemon: Mutex::new(daemon),
             reload: Arc::default(),
             place,
             events: Journal::default(),
+            taps,
         }))
     }
 
@@ -58,5 +60,11 @@ impl Shared {
     #[must_use]
     pub fn events(&self) -> &Journal {
         &self.0.events
+    }
+
+    /// Who gets whole packets.
+    #[must_use]
+    pub fn taps(&self) -> &Taps {
+        &self.0.taps
     }
 }

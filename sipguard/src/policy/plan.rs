@@ -25,6 +25,7 @@ use super::{
     cps::CpsClass,
     events::EventSettings,
     limits::{Limits, quarter},
+    mirror::MirrorSettings,
     modes::{Modes, RuleMode},
     shared::Shared,
     signature::Signature,
@@ -143,6 +144,7 @@ pub struct Plan {
     pub modes: Modes,
     pub limits: Limits,
     pub events: EventSettings,
+    pub mirror: MirrorSettings,
     pub trusted: Shared<BTreeMap<Target, Peer>>,
     pub blocked: Shared<BTreeMap<IpNet, Block>>,
     /// Protected destinations; with none, every destination is protected.
@@ -278,6 +280,7 @@ impl Default for Plan {
             modes: Modes::default(),
             limits: Limits::default(),
             events: EventSettings::default(),
+            mirror: MirrorSettings::default(),
             trusted: Shared::default(),
             blocked: Shared::default(),
             protected: BTreeSet::new(),
@@ -311,6 +314,7 @@ impl fmt::Debug for Plan {
             .field("modes", &self.modes)
             .field("limits", &self.limits)
             .field("events", &self.events)
+            .field("mirror", &self.mirror)
             .field("trusted", &self.trusted)
             .field("blocked", &self.blocked)
             .field("protected", &self.protected)
