@@ -5,7 +5,7 @@ use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
 use axum::{
     body::{Body, Bytes},
     extract::{Query, State, rejection::QueryRejection},
-    http::header,
+    http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
 use futures_util::stream::{self, Stream};
@@ -61,7 +61,13 @@ pub(super) async fn capture(
         ApiError::bad_request(rejection.body_text(), Some(hint.to_owned()))
     })?;
     let wish = query.wish()?;
-    let capturing = Capturing::begin(&shared, &wish, caller.uid).await?;
+    // Over loopback everybody on this host may look, and these are whole packets.
+    let Caller::Local { uid, .. } = caller else {
+        let error = "captures are taken over the control socket";
+        let hint = "run `sipguard capture`, or curl with --unix-socket".to_owned();
+        return Err(ApiError::new(StatusCode::FORBIDDEN, error, Some(hint)));
+    };
+    let capturing = Capturing::begin(&shared, &wish, uid).await?;
     let made = Pcapng::new(capturing.interfaces(), wish.snaplen);
     let pcapng = made.map_err(|error| unwritten(&error))?;
     let body = Body::from_stream(stream(Taking::new(capturing, pcapng, wish)));
@@ -70,7 +76,7 @@ pub(super) async fn capture(
 
 fn unwritten(error: &pcap_file::PcapError) -> ApiError {
     let error = format!("cannot write a capture: {error}");
-    ApiError::new(axum::http::StatusCode::INTERNAL_SERVER_ERROR, error, None)
+    ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, error, None)
 }
 
 impl CaptureQuery {

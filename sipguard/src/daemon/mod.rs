@@ -13,6 +13,7 @@ mod host;
 mod memory;
 mod nets;
 mod place;
+mod pulse;
 mod reload;
 mod restore;
 mod run;
@@ -21,6 +22,8 @@ mod shared;
 mod socket;
 mod stats;
 mod taps;
+mod token;
+mod web;
 mod why;
 
 pub use audit::By;
@@ -32,6 +35,7 @@ pub use events::{BEHIND, Journal, KEPT_PER_RULE, Recent, Told, Wanted};
 pub use filter::{Filter, FilterError};
 pub use host::Host;
 pub use place::Place;
+pub use pulse::{KEPT as PULSES_KEPT, Pulses};
 pub use reload::reload;
 pub use restore::Entered;
 pub use run::{Options, RunError, run};
@@ -39,6 +43,8 @@ pub use safety::Refusal;
 pub use shared::Shared;
 pub use socket::{ControlSocket, DEFAULT_SOCKET, GROUP, SocketError};
 pub use taps::{Capturing, Taps};
+pub use token::{TOKEN_FILE, Token};
+pub use web::WebState;
 pub use why::{log, why};
 
 #[cfg(test)]

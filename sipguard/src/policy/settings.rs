@@ -20,6 +20,7 @@ pub(super) mod limits;
 pub(super) mod mirror;
 pub(super) mod rules;
 pub(super) mod values;
+pub(super) mod web;
 
 /// Protected destinations at most.
 pub const MAX_PROTECTED: usize = 4096;
@@ -35,6 +36,7 @@ pub(super) const SECTIONS: &[&str] = &[
     "events",
     "control",
     "state",
+    "web",
     "mirror",
 ];
 pub(super) const INTERFACES: &[&str] = &["names", "mode"];
@@ -85,6 +87,9 @@ pub(super) fn read(table: &DeTable<'_>, plan: &mut Plan, problems: &mut Problems
     }
     if let Some(section) = root.section("state", STATE, problems) {
         state(section, plan, problems);
+    }
+    if let Some(section) = root.section("web", web::WEB, problems) {
+        web::web(section, plan, problems);
     }
     if let Some(section) = root.section("mirror", mirror::MIRROR, problems) {
         mirror::mirror(section, plan, problems);
