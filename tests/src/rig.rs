@@ -34,4 +34,5 @@ pub mod talker;
 pub mod tcp;
 pub mod tool;
 pub mod traffic;
+pub mod tshark;
 pub mod wait;

@@ -10,6 +10,12 @@ use pcap_file::{
 
 use super::End;
 
+/// What a section begins with.
+const MAGIC: [u8; 4] = [0x0a, 0x0d, 0x0d, 0x0a];
+
+/// Bytes of a block at most: a jumbo frame and its comment are far below.
+const MAX_BLOCK: usize = 1 << 20;
+
 /// Packets of a capture.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -65,13 +71,19 @@ impl Blocks {
             at += len;
         }
         self.rest.drain(..at);
-        Ok(())
+        match self.rest.len() > MAX_BLOCK {
+            true => Err(PcapError::InvalidField("a block without end").into()),
+            false => Ok(()),
+        }
     }
 }
 
 /// How many bytes are left behind the first block, and what that is.
 fn next(parser: &mut Option<PcapNgParser>, from: &[u8]) -> Result<(usize, Block), PcapError> {
     let Some(parser) = parser else {
+        if !from.iter().zip(&MAGIC).all(|(byte, magic)| byte == magic) {
+            return Err(PcapError::InvalidField("no section header"));
+        }
         let (left, first) = PcapNgParser::new(from)?;
         *parser = Some(first);
         return Ok((left.len(), Block::Head));

@@ -28,6 +28,7 @@ pub enum Tool {
     /// Traffic control.
     Tc,
     Tcpdump,
+    Tshark,
     Unshare,
     XdpFilter,
     /// The XDP programs of the benchmarks.
@@ -52,6 +53,7 @@ impl Tool {
             Self::Sipsak => return on_path("sipsak"),
             Self::Tc => return on_path("tc"),
             Self::Tcpdump => return on_path("tcpdump"),
+            Self::Tshark => return on_path("tshark"),
             Self::Unshare => return on_path("unshare"),
             Self::Sipvicious => {
                 let tools = env::var_os("SIPGUARD_TOOLS")
