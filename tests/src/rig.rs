@@ -15,6 +15,7 @@
 pub mod answerer;
 pub mod capture;
 pub mod carrier;
+pub mod collector;
 pub mod egress;
 pub mod foreign;
 pub mod forger;

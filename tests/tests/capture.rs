@@ -118,7 +118,8 @@ fn f37_tshark_and_replay_read_what_scanners_have_sent() -> Result<()> {
         ensure!(comment == expected && !agent.is_empty(), "{comment}, {method}, {agent}");
     }
     ensure!(read.iter().any(|(_, method, _)| method == "REGISTER"), "{read:?}");
-    let all = ["frame.interface_name", "frame.packet_flags_direction", "frame.len", "frame.cap_len"];
+    let all =
+        ["frame.interface_name", "frame.packet_flags_direction", "frame.len", "frame.cap_len"];
     for row in tshark::fields(&path, "frame", &all)? {
         ensure!(row[0] == WAN && row[1] == "0x00000001" && row[2] == row[3], "{row:?}");
     }
@@ -126,7 +127,8 @@ fn f37_tshark_and_replay_read_what_scanners_have_sent() -> Result<()> {
     ensure!(v6 == [["OPTIONS"]], "{v6:?}");
 
     let config = sipguard.folder().path().display().to_string();
-    let replayed = sipguard.command(&["replay", &name, "--config", &config, "--json"])?.success()?;
+    let replayed =
+        sipguard.command(&["replay", &name, "--config", &config, "--json"])?.success()?;
     let lines = replayed.text();
     let rules: Vec<Value> = lines.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
     ensure!(rules.len() == read.len() + 1, "{replayed}");
@@ -228,7 +230,10 @@ fn f37_a_flood_fills_no_disk() -> Result<()> {
     let (before, _) = file(&lab, "turning.pcapng.1");
     let turning = ["-w", &name, "--max-size", "256K", "--rotate", "--duration", "2s"];
     let end = Taking::start(&lab, &sipguard, &turning)?.0.finish(PATIENCE)?.success()?;
-    ensure!(end.words().contains("2s are over") && end.words().contains("older ones went"), "{end}");
+    ensure!(
+        end.words().contains("2s are over") && end.words().contains("older ones went"),
+        "{end}"
+    );
     let sizes = [fs::metadata(&path)?.len(), fs::metadata(&before)?.len()];
     ensure!(sizes.iter().sum::<u64>() <= SIZE && sizes[1] > SIZE / 2 - 2_000, "{sizes:?}");
     let read = [comments(&before)?, comments(&path)?].concat();

@@ -25,6 +25,7 @@ pub enum Tool {
     /// The Python that has sipvicious.
     Sipvicious,
     Sipguard,
+    Sngrep,
     /// Traffic control.
     Tc,
     Tcpdump,
@@ -51,6 +52,7 @@ impl Tool {
             Self::Setpriv => return on_path("setpriv"),
             Self::Sipp => return on_path("sipp"),
             Self::Sipsak => return on_path("sipsak"),
+            Self::Sngrep => return on_path("sngrep"),
             Self::Tc => return on_path("tc"),
             Self::Tcpdump => return on_path("tcpdump"),
             Self::Tshark => return on_path("tshark"),
