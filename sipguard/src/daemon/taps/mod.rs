@@ -134,7 +134,7 @@ impl Taps {
     }
 
     /// Passes a packet on to those with a [`Tap::bit`] in `taps`.
-    fn give(&self, frame: &Arc<Frame>, taps: u32) {
+    pub(crate) fn give(&self, frame: &Arc<Frame>, taps: u32) {
         let state = &mut *self.state();
         if taps & Tap::Capture.bit() != 0
             && let Some(held) = &mut state.capture
@@ -171,6 +171,12 @@ impl Taps {
     /// What is known of the mirror.
     pub(super) fn mirroring(&self) -> Mirroring {
         self.state().mirroring.clone()
+    }
+
+    /// Whether nobody takes a capture.
+    #[cfg(test)]
+    pub(crate) fn is_idle(&self) -> bool {
+        self.state().capture.is_none()
     }
 
     /// Nothing comes any more: those who read have reached the end.

@@ -2,6 +2,7 @@
 
 mod auth;
 mod limits;
+mod mirror;
 
 use std::{fs, time::Instant};
 
