@@ -210,7 +210,7 @@ fn flood(lab: &Lab) -> Result<Flow> {
 #[test]
 fn f37_a_flood_fills_no_disk() -> Result<()> {
     const SIZE: u64 = 256 << 10;
-    if !can_run(TOOLS) {
+    if !can_run(&[TOOLS, &[Tool::Unshare]].concat()) {
         return Ok(());
     }
     let lab = Lab::new()?;
@@ -254,7 +254,22 @@ fn f37_a_flood_fills_no_disk() -> Result<()> {
     let [packets, _, held_back] = numbers(&end)?;
     ensure!((11..=60).contains(&packets) && held_back > packets, "{end}");
     ensure!(comments(&path)?.len() as u64 == packets, "{end}");
+    is_whole_on_a_full_disk(&lab, &sipguard)?;
     flood.stop()?;
+    Ok(())
+}
+
+fn is_whole_on_a_full_disk(lab: &Lab, sipguard: &Sipguard<'_>) -> Result<()> {
+    const SCRIPT: &str = "mount -t tmpfs -o size=128k none \"$1\" && \
+        \"$2\" --socket \"$3\" capture -w \"$1/full\"; code=$?; cp \"$1/full\" \"$4\"; exit $code";
+    let (disk, copy) = (lab.folder().join("disk"), lab.folder().join("copy.pcapng"));
+    fs::create_dir(&disk)?;
+    let mut command = lab.server().command(Tool::Unshare.path()?)?;
+    command.args(["--mount", "sh", "-c", SCRIPT, "sh"]);
+    command.arg(&disk).arg(Tool::Sipguard.path()?).arg(sipguard.socket()).arg(&copy);
+    let end = process::run(&mut command, PATIENCE)?.expect_code(1)?;
+    ensure!(end.words().contains("No space left on device"), "{end}");
+    ensure!(comments(&copy)?.len() > 50, "{end}");
     Ok(())
 }
 

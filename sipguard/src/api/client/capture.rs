@@ -25,8 +25,8 @@ pub enum Ended {
 
 impl Client {
     /// Takes a capture. Hands over nothing as soon as it has begun, then the
-    /// parts of the stream, until its end, SIGINT, SIGTERM or SIGHUP, or until
-    /// `take` fails.
+    /// parts of the stream, until its end, SIGINT or SIGTERM, or until `take`
+    /// fails.
     ///
     /// # Errors
     /// See [`Client::status`], and what `take` says.
@@ -74,23 +74,20 @@ impl Client {
 /// How long the daemon has for its last words about a capture.
 const LAST_WORDS: std::time::Duration = std::time::Duration::from_secs(2);
 
-struct Signals([Signal; 3]);
+/// Not SIGHUP, which `nohup` wants to be ignored: what is written by then is
+/// whole anyway.
+struct Signals([Signal; 2]);
 
 impl Signals {
     fn new() -> std::io::Result<Self> {
-        Ok(Self([
-            signal(SignalKind::interrupt())?,
-            signal(SignalKind::terminate())?,
-            signal(SignalKind::hangup())?,
-        ]))
+        Ok(Self([signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?]))
     }
 
     async fn any(&mut self) {
-        let [interrupt, terminate, hangup] = &mut self.0;
+        let [interrupt, terminate] = &mut self.0;
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
-            _ = hangup.recv() => {}
         }
     }
 }

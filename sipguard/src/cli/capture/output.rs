@@ -3,7 +3,7 @@
 use std::{
     ffi::OsString,
     fs::{self, File, OpenOptions},
-    io::{self, Write as _},
+    io::{self, Seek as _, SeekFrom, Write as _},
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
 };
@@ -88,9 +88,16 @@ impl Output {
 
     /// The capture has begun: now an older file has to go.
     pub(super) fn begin(&mut self) -> Result<(), Failure> {
-        let Place::File { path, file: file @ None, .. } = &mut self.place else { return Ok(()) };
-        fs::remove_file(&*path).map_err(|error| refused(path, &error))?;
-        *file = Some(create(path).map_err(|error| refused(path, &error))?);
+        let Place::File { path, file, .. } = &mut self.place else { return Ok(()) };
+        let older =
+            self.rotate.map(|_| second(path)).filter(|path| path.symlink_metadata().is_ok());
+        if let Some(older) = older {
+            fs::remove_file(&older).map_err(|error| refused(&older, &error))?;
+        }
+        if file.is_none() {
+            fs::remove_file(&*path).map_err(|error| refused(path, &error))?;
+            *file = Some(create(path).map_err(|error| refused(path, &error))?);
+        }
         Ok(())
     }
 
@@ -138,7 +145,7 @@ impl Output {
                 let Some(file) = file else { return Ok(()) };
                 if let Err(error) = file.write_all(pending) {
                     // What was written in part goes, so that the file is whole.
-                    let _ = file.set_len(*whole);
+                    let _ = file.set_len(*whole).and_then(|()| file.seek(SeekFrom::Start(*whole)));
                     return Err(refused(path, &error));
                 }
                 *whole += pending.len() as u64;

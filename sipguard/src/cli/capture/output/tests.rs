@@ -82,6 +82,9 @@ fn f37_nothing_is_overwritten_without_force() {
     let path = dir.path().join("b.pcapng");
     fs::write(second(&path), OLD).unwrap();
     assert!(Output::open(&path, Some(1000), false).is_err() && !path.exists());
+    let mut output = Output::open(&path, Some(1000), true).ok().unwrap();
+    add(&mut output, 1);
+    assert!(read(&path) == [0] && !second(&path).exists());
 }
 
 #[test]
