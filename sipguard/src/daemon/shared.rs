@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::{Mutex, MutexGuard, OwnedMutexGuard};
 
-use super::{Daemon, Journal, Place, Pulses, Taps};
+use super::{Daemon, Journal, Place, Pulses, Taps, report::Recorder};
 
 /// A handle to the one daemon. Each request has it to itself from beginning to
 /// end, so that none sees another half done.
@@ -20,6 +20,7 @@ struct Inner {
     place: Place,
     events: Journal,
     pulse: Pulses,
+    recorder: Recorder,
     taps: Taps,
 }
 
@@ -33,6 +34,7 @@ impl Shared {
             place,
             events: Journal::default(),
             pulse: Pulses::default(),
+            recorder: Recorder::default(),
             taps,
         }))
     }
@@ -62,6 +64,11 @@ impl Shared {
     #[must_use]
     pub fn pulse(&self) -> &Pulses {
         &self.0.pulse
+    }
+
+    /// What the history will hold of the last minutes.
+    pub(super) fn recorder(&self) -> &Recorder {
+        &self.0.recorder
     }
 
     /// What the kernel program told of single packets.
