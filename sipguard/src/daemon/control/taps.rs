@@ -26,7 +26,7 @@ impl Daemon {
     }
 
     /// Index and name of the protected interfaces.
-    pub(in crate::daemon) fn interfaces(&self) -> Vec<(u32, String)> {
+    pub(in crate::daemon) fn attached_interfaces(&self) -> Vec<(u32, String)> {
         self.attached.iter().map(|one| (one.ifindex, one.name.clone())).collect()
     }
 

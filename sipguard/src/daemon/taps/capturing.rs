@@ -28,7 +28,7 @@ impl Capturing {
     pub async fn begin(shared: &Shared, wish: &Wish, uid: u32) -> Result<Self, Error> {
         let mut daemon = shared.daemon().await;
         let Reserved { number, packets } = daemon.begin_capture(wish, uid)?;
-        let interfaces = daemon.interfaces();
+        let interfaces = daemon.attached_interfaces();
         Ok(Self { shared: shared.clone(), number, interfaces, packets })
     }
 
