@@ -2,6 +2,7 @@
 
 mod allow;
 mod block;
+mod capture;
 mod change;
 mod check;
 mod dashboard;
@@ -69,6 +70,7 @@ enum Verb {
     Why(why::Args),
     Log(log::Args),
     Events(events::Args),
+    Capture(capture::Args),
     Report(report::Args),
     Posture(posture::Args),
     Status(status::Args),
@@ -118,6 +120,7 @@ fn dispatch(Args { socket, verb }: Args) -> Result<(), Failure> {
         Verb::Why(args) => why::run(&args, &client(socket)),
         Verb::Log(args) => log::run(&args, &client(socket)),
         Verb::Events(args) => events::run(&args, &client(socket)),
+        Verb::Capture(args) => capture::run(&args, &client(socket)),
         Verb::Report(args) => report::run(&args, &client(socket)),
         Verb::Posture(args) => posture::run(&args, &client(socket)),
         Verb::Status(args) => status::run(&args, &client(socket)),

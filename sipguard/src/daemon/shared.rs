@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::{Mutex, MutexGuard, OwnedMutexGuard};
 
-use super::{Daemon, Journal, Place, Pulses, report::Recorder};
+use super::{Daemon, Journal, Place, Pulses, Taps, report::Recorder};
 
 /// A handle to the one daemon. Each request has it to itself from beginning to
 /// end, so that none sees another half done.
@@ -21,12 +21,13 @@ struct Inner {
     events: Journal,
     pulse: Pulses,
     recorder: Recorder,
+    taps: Taps,
 }
 
 impl Shared {
     #[must_use]
     pub fn new(daemon: Daemon) -> Self {
-        let place = daemon.place().clone();
+        let (place, taps) = (daemon.place().clone(), daemon.taps().clone());
         Self(Arc::new(Inner {
             daemon: Mutex::new(daemon),
             reload: Arc::default(),
@@ -34,6 +35,7 @@ impl Shared {
             events: Journal::default(),
             pulse: Pulses::default(),
             recorder: Recorder::default(),
+            taps,
         }))
     }
 
@@ -73,5 +75,11 @@ impl Shared {
     #[must_use]
     pub fn events(&self) -> &Journal {
         &self.0.events
+    }
+
+    /// Who gets whole packets.
+    #[must_use]
+    pub fn taps(&self) -> &Taps {
+        &self.0.taps
     }
 }

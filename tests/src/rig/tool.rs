@@ -28,9 +28,11 @@ pub enum Tool {
     /// The Python that has sipvicious.
     Sipvicious,
     Sipguard,
+    Sngrep,
     /// Traffic control.
     Tc,
     Tcpdump,
+    Tshark,
     Unshare,
     XdpFilter,
     /// The XDP programs of the benchmarks.
@@ -55,8 +57,10 @@ impl Tool {
             Self::Setpriv => return on_path("setpriv"),
             Self::Sipp => return on_path("sipp"),
             Self::Sipsak => return on_path("sipsak"),
+            Self::Sngrep => return on_path("sngrep"),
             Self::Tc => return on_path("tc"),
             Self::Tcpdump => return on_path("tcpdump"),
+            Self::Tshark => return on_path("tshark"),
             Self::Unshare => return on_path("unshare"),
             Self::Sipvicious => {
                 let tools = env::var_os("SIPGUARD_TOOLS")
