@@ -6,6 +6,7 @@ pub mod daemon;
 pub mod endpoint;
 pub mod explain;
 pub mod history;
+pub mod import;
 pub mod kernel;
 pub mod offender;
 pub mod policy;

@@ -7,6 +7,7 @@ mod check;
 mod events;
 mod exit;
 mod explain;
+mod import;
 mod list;
 mod log;
 mod out;
@@ -71,6 +72,7 @@ enum Verb {
     Status(status::Args),
     Replay(replay::Args),
     Explain(explain::Args),
+    Import(import::Args),
     #[command(hide = true)]
     ProgramInfo(program_info::Args),
 }
@@ -118,6 +120,7 @@ fn dispatch(Args { socket, verb }: Args) -> Result<(), Failure> {
         Verb::Status(args) => status::run(&args, &client(socket)),
         Verb::Replay(args) => replay::run(&args),
         Verb::Explain(args) => explain::run(&args, socket),
+        Verb::Import(args) => import::run(&args),
         Verb::ProgramInfo(args) => program_info::run(&args),
     }
 }

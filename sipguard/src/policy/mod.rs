@@ -36,7 +36,7 @@ pub use cps::CpsClass;
 pub use diagnostic::{Diagnostic, Diagnostics, Excerpt, Severity};
 pub use events::EventSettings;
 pub use limits::{Limits, MessageLimits, PortLimit, SubnetLimit};
-pub use load::{BLACKLIST, FILES, SETTINGS, SIGNATURES, TRUSTED, load, load_at};
+pub use load::{BLACKLIST, FILES, SETTINGS, SIGNATURES, TRUSTED, load, load_at, load_texts};
 pub use modes::{Modes, RuleMode};
 pub use places::{Place, Places};
 pub use plan::{Block, MAX_BLOCKED, MAX_TRUSTED, Peer, Plan, Ports};
