@@ -185,7 +185,8 @@ fn f46_nft_and_ipset_as_they_print_themselves() -> Result<()> {
              ip saddr @bad drop
              ip6 saddr @six drop
              udp dport 5060 ip saddr 192.0.2.203 accept comment \"a gateway\"
-           } }",
+           }
+         }",
     )?;
     shell(&lab, &format!("nft -f {}", rules.display()))?;
     for arguments in ["", "-j"] {

@@ -195,13 +195,13 @@ impl Draft {
     /// Something that is not carried over.
     pub(super) fn left(&mut self, part: Part, origin: &Origin, why: &str) {
         self.left += 1;
-        self.note(part, origin, why);
+        self.note(part, origin, &format!("not carried over: {why}"));
     }
 
     /// Something that sipguard does anyway.
     pub(super) fn covered(&mut self, part: Part, origin: &Origin, how: &str) {
         self.carried += 1;
-        self.note(part, origin, how);
+        self.note(part, origin, &format!("nothing to do: {how}"));
     }
 
     fn note(&mut self, part: Part, origin: &Origin, what: &str) {

@@ -81,8 +81,8 @@ fn table<T>(
     let _ = writeln!(out, "{mark}address = [");
     for (one, line) in &entry.addresses {
         let _ = match line {
-            0 => writeln!(out, "{mark}    {},", quote(&address(one))),
-            line => writeln!(out, "{mark}    {}, # line {line}", quote(&address(one))),
+            0 => writeln!(out, "{mark}    {},", quote(address(one))),
+            line => writeln!(out, "{mark}    {}, # line {line}", quote(address(one))),
         };
     }
     let _ = writeln!(out, "{mark}]");
@@ -154,6 +154,8 @@ fn settings(out: &mut String, all: &[Setting]) {
 
 fn notes(out: &mut String, draft: &Draft, part: Part) {
     let (notes, more) = draft.notes(part);
+    let mut notes: Vec<_> = notes.iter().collect();
+    notes.sort_by_key(|note| note.origin.line);
     for note in notes {
         out.push('\n');
         comment(out, &note.origin.shown());

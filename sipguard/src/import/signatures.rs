@@ -137,7 +137,7 @@ fn covered<'k>(known: &'k [Shipped], one: &Wanted) -> Option<&'k str> {
             && known.field == field_name(one.field)
             && !theirs.is_empty()
             && match known.kind.as_str() {
-                "prefix" => text.starts_with(theirs.trim_end()),
+                "prefix" => text.starts_with(&theirs),
                 "exact" => text == theirs,
                 "contains" => text.contains(&theirs),
                 _ => false,

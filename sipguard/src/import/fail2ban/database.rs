@@ -132,7 +132,7 @@ fn text(row: &Row<'_>, index: usize) -> rusqlite::Result<String> {
 fn number(row: &Row<'_>, index: usize) -> rusqlite::Result<Option<i64>> {
     Ok(match row.get_ref(index)? {
         ValueRef::Integer(number) => Some(number),
-        #[expect(clippy::cast_possible_truncation, reason = "a time in seconds; it saturates")]
+        // Saturates.
         ValueRef::Real(number) => Some(number as i64),
         ValueRef::Text(bytes) => std::str::from_utf8(bytes).ok().and_then(|text| text.parse().ok()),
         _ => None,

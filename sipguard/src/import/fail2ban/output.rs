@@ -18,7 +18,7 @@ pub(in crate::import) fn is_it(text: &str) -> bool {
     text.starts_with(JAIL) || text.starts_with("[{'") || text.lines().take(5).any(with_time)
 }
 
-/// `192.0.2.1 	2024-01-01 10:00:00 + 600 = 2024-01-01 10:10:00`
+/// `192.0.2.1 2024-01-01 10:00:00 + 600 = 2024-01-01 10:10:00`
 fn with_time(line: &str) -> bool {
     line.contains(" + ") && line.contains(" = ") && address::address(first(line)).is_some()
 }
