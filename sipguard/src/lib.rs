@@ -8,6 +8,7 @@ pub mod endpoint;
 pub mod explain;
 pub mod hep;
 pub mod history;
+pub mod import;
 pub mod kernel;
 pub mod metrics;
 pub mod offender;

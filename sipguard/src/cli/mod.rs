@@ -9,6 +9,7 @@ mod dashboard;
 mod events;
 mod exit;
 mod explain;
+mod import;
 mod list;
 mod log;
 mod out;
@@ -77,6 +78,7 @@ enum Verb {
     Dashboard(dashboard::Args),
     Replay(replay::Args),
     Explain(explain::Args),
+    Import(import::Args),
     #[command(hide = true)]
     ProgramInfo(program_info::Args),
 }
@@ -127,6 +129,7 @@ fn dispatch(Args { socket, verb }: Args) -> Result<(), Failure> {
         Verb::Dashboard(args) => dashboard::run(&args, &client(socket)),
         Verb::Replay(args) => replay::run(&args),
         Verb::Explain(args) => explain::run(&args, socket),
+        Verb::Import(args) => import::run(&args),
         Verb::ProgramInfo(args) => program_info::run(&args),
     }
 }

@@ -56,6 +56,10 @@ fn every_verb_as_documented() {
         "sipguard explain [2001:db8::1]:5060 --json --config config",
         "sipguard explain --packet 00:11:22",
         "sipguard explain --message - --from 198.51.100.7 --tcp",
+        "sipguard import auto rules.save",
+        "sipguard import ipset - --into blacklist --list bad --list worse",
+        "sipguard import iptables /tmp/x --file trusted --port 5060 --port 5080",
+        "sipguard import fail2ban x.sqlite3 --ttl 7d",
         "sipguard --socket /tmp/x.sock status",
         "sipguard status --socket /tmp/x.sock",
     ] {

@@ -38,7 +38,7 @@ pub use cps::CpsClass;
 pub use diagnostic::{Diagnostic, Diagnostics, Excerpt, Severity};
 pub use events::EventSettings;
 pub use limits::{Limits, MessageLimits, PortLimit, SubnetLimit};
-pub use load::{BLACKLIST, FILES, SETTINGS, SIGNATURES, TRUSTED, load, load_at};
+pub use load::{BLACKLIST, FILES, SETTINGS, SIGNATURES, TRUSTED, load, load_at, load_texts};
 pub use mirror::{Collector, MirrorSettings, Password};
 pub use modes::{Modes, RuleMode};
 pub use places::{Place, Places};

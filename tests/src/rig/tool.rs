@@ -14,9 +14,14 @@ pub enum Tool {
     Baresip,
     Curl,
     Ethtool,
+    /// The server; its client lies beside it.
+    Fail2ban,
     Ip,
+    Ipset,
     /// Restores a whole iptables rule set at once.
     Iptables,
+    /// The one that needs no nftables.
+    IptablesLegacy,
     Kamailio,
     Nft,
     Prometheus,
@@ -47,6 +52,9 @@ impl Tool {
             Self::Baresip => return on_path("baresip"),
             Self::Curl => return on_path("curl"),
             Self::Ethtool => return on_path("ethtool"),
+            Self::Fail2ban => return on_path("fail2ban-server"),
+            Self::Ipset => return on_path("ipset"),
+            Self::IptablesLegacy => return on_path("iptables-legacy"),
             Self::Iptables => return on_path("iptables-legacy-restore"),
             Self::Nft => return on_path("nft"),
             Self::XdpFilter => return on_path("xdp-filter"),
