@@ -1,19 +1,21 @@
 //! What goes over the control socket, as JSON. Times are RFC 3339 in UTC.
 
+mod capture;
+
 use std::{net::IpAddr, path::PathBuf};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use self::capture::*;
 use crate::ttl::Ttl;
 
 mod pulse;
-
-pub use self::pulse::*;
+mod report;
 mod web;
 
-pub use web::*;
+pub use self::{pulse::*, report::*, web::*};
 
 /// Answer to `GET /v1/status`.
 #[derive(Debug, Serialize, Deserialize)]
@@ -36,6 +38,10 @@ pub struct Status {
     pub web: Web,
     /// The last reload, successful or not.
     pub reload: Option<LastReload>,
+    /// The capture that is being taken.
+    pub capture: Option<Capture>,
+    /// Where packets are mirrored to.
+    pub mirror: Option<Mirror>,
 }
 
 /// Where history is written.
@@ -130,7 +136,7 @@ pub struct Stats {
     pub events: Events,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct InterfaceMode {
     pub name: String,
     /// `native` or `generic`.

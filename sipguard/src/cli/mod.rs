@@ -2,6 +2,7 @@
 
 mod allow;
 mod block;
+mod capture;
 mod change;
 mod check;
 mod completions;
@@ -10,6 +11,7 @@ mod doctor;
 mod events;
 mod exit;
 mod explain;
+mod import;
 mod list;
 mod log;
 mod manual;
@@ -18,6 +20,7 @@ mod posture;
 mod program_info;
 mod reload;
 mod replay;
+mod report;
 mod run;
 mod stats;
 mod status;
@@ -71,6 +74,8 @@ enum Verb {
     Why(why::Args),
     Log(log::Args),
     Events(events::Args),
+    Capture(capture::Args),
+    Report(report::Args),
     Posture(posture::Args),
     Status(status::Args),
     Dashboard(dashboard::Args),
@@ -78,6 +83,7 @@ enum Verb {
     Explain(explain::Args),
     Doctor(doctor::Args),
     Completions(completions::Args),
+    Import(import::Args),
     #[command(hide = true)]
     ProgramInfo(program_info::Args),
     #[command(hide = true)]
@@ -123,6 +129,8 @@ fn dispatch(Args { socket, verb }: Args) -> Result<(), Failure> {
         Verb::Why(args) => why::run(&args, &client(socket)),
         Verb::Log(args) => log::run(&args, &client(socket)),
         Verb::Events(args) => events::run(&args, &client(socket)),
+        Verb::Capture(args) => capture::run(&args, &client(socket)),
+        Verb::Report(args) => report::run(&args, &client(socket)),
         Verb::Posture(args) => posture::run(&args, &client(socket)),
         Verb::Status(args) => status::run(&args, &client(socket)),
         Verb::Dashboard(args) => dashboard::run(&args, &client(socket)),
@@ -130,6 +138,7 @@ fn dispatch(Args { socket, verb }: Args) -> Result<(), Failure> {
         Verb::Explain(args) => explain::run(&args, socket),
         Verb::Doctor(args) => doctor::run(&args, socket),
         Verb::Completions(args) => completions::run(&args),
+        Verb::Import(args) => import::run(&args),
         Verb::ProgramInfo(args) => program_info::run(&args),
         Verb::Manual(args) => manual::run(&args),
     }

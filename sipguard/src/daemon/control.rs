@@ -5,19 +5,23 @@
 //! are kept apart: a reload replaces the first and leaves the second.
 
 mod bans;
+mod figures;
 mod made;
 mod measure;
 mod posture;
 mod record;
 mod standing;
+mod taps;
 
 use std::{collections::BTreeMap, fmt, process, time::Instant};
 
 use ipnet::IpNet;
 use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 use sipguard_common::{abi::Event, rule::Rule};
+use tokio::sync::watch;
 use tracing::{info, warn};
 
+pub use self::figures::{Deeds, Figures};
 use self::{bans::Lifted, made::Floods, posture::Postures};
 use super::{
     Error,
@@ -31,6 +35,7 @@ use super::{
     run::protecting,
     safety,
     stats::{drops, signatures, stats},
+    taps::{Taps, Wanted},
     web::WebState,
 };
 use crate::{
@@ -66,6 +71,10 @@ pub struct Daemon {
     history: History,
     web: WebState,
     floods: Floods,
+    deeds: Deeds,
+    taps: Taps,
+    /// What the mirror has to do.
+    mirror: watch::Sender<Wanted>,
 }
 
 impl fmt::Debug for Daemon {
@@ -87,13 +96,15 @@ impl Daemon {
     /// Takes over a filter that holds `plan` and protects `attached`.
     #[must_use]
     pub fn new(filter: Box<dyn Filter>, place: Place, plan: Plan, attached: Vec<Attached>) -> Self {
+        let since = now_to_the_second();
         Self {
             filter,
             place,
-            since: now_to_the_second(),
+            since,
             attached,
             next_end: next_end(&plan),
             postures: Postures::of(&plan),
+            mirror: watch::Sender::new(taps::wanted(&plan)),
             plan,
             blocks: Entries::default(),
             allows: Entries::default(),
@@ -101,6 +112,8 @@ impl Daemon {
             history: History::in_memory(),
             web: WebState::default(),
             floods: Floods::default(),
+            deeds: Deeds::since(since),
+            taps: Taps::default(),
         }
     }
 
@@ -139,6 +152,27 @@ impl Daemon {
     /// # Errors
     /// The kernel refused to tell.
     pub fn status(&self) -> Result<Status, Error> {
+        Ok(Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: process::id(),
+            since: self.since,
+            config: self.place.config.clone(),
+            posture: self.posture(),
+            interfaces: self.interfaces(),
+            signatures: self.plan.signatures.len(),
+            trusted: self.trusted_tally(),
+            blocked: self.blocked_tally(),
+            banned: self.filter.bans().map_err(Error::Filter)?.len(),
+            events: self.losses()?,
+            history: self.written(),
+            web: self.web.report(),
+            reload: self.reload.clone(),
+            capture: self.capture()?,
+            mirror: self.mirror()?,
+        })
+    }
+
+    fn interfaces(&self) -> Vec<Interface> {
         let interface = |one: &Attached| Interface {
             name: one.name.clone(),
             ifindex: one.ifindex,
@@ -146,22 +180,15 @@ impl Daemon {
             note: one.note.clone(),
             egress: one.egress.name().to_owned(),
         };
-        Ok(Status {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            pid: process::id(),
-            since: self.since,
-            config: self.place.config.clone(),
-            posture: self.posture(),
-            interfaces: self.attached.iter().map(interface).collect(),
-            signatures: self.plan.signatures.len(),
-            trusted: Tally { file: self.plan.trusted.len(), operator: self.allows.len() },
-            blocked: Tally { file: self.plan.blocked.len(), operator: self.blocks.len() },
-            banned: self.filter.bans().map_err(Error::Filter)?.len(),
-            events: self.losses()?,
-            history: self.written(),
-            web: self.web.report(),
-            reload: self.reload.clone(),
-        })
+        self.attached.iter().map(interface).collect()
+    }
+
+    fn trusted_tally(&self) -> Tally {
+        Tally { file: self.plan.trusted.len(), operator: self.allows.len() }
+    }
+
+    fn blocked_tally(&self) -> Tally {
+        Tally { file: self.plan.blocked.len(), operator: self.blocks.len() }
     }
 
     /// The web listener tells how it stands.
@@ -475,6 +502,7 @@ impl Daemon {
         self.next_end = next_end(&plan);
         self.plan = plan;
         self.postures = postures;
+        self.change_mirror();
         notes.extend(self.posture_reminder());
         notes.extend(changes.settings.iter().filter(|one| needs_restart(one)).map(|setting| {
             format!("warning: {} changed: takes effect when sipguard is started again", setting.key)
@@ -484,8 +512,9 @@ impl Daemon {
         info!(target: "sipguard::audit", %by, action = "reload", changed = sanitise(&summary, MAX_NOTE));
         self.record(by, Happened::Reload, None, summary.clone());
         notes.iter().for_each(|note| log_note(note));
-        self.reload =
-            Some(LastReload { at: now_to_the_second(), ok: true, message: summary.clone() });
+        let at = now_to_the_second();
+        self.deeds.reloaded(at, true);
+        self.reload = Some(LastReload { at, ok: true, message: summary.clone() });
         let changes = serde_json::to_value(&changes).unwrap_or_default();
         Ok(Reloaded { summary, changes, notes })
     }
@@ -510,8 +539,9 @@ impl Daemon {
     pub fn reload_failed(&mut self, error: &Error, by: By) {
         warn!(target: "sipguard::audit", %by, action = "reload", failed = sanitise(&error.to_string(), MAX_NOTE));
         self.record(by, Happened::Reload, None, format!("failed: {error}"));
-        self.reload =
-            Some(LastReload { at: now_to_the_second(), ok: false, message: error.to_string() });
+        let at = now_to_the_second();
+        self.deeds.reloaded(at, false);
+        self.reload = Some(LastReload { at, ok: false, message: error.to_string() });
     }
 
     /// Removes what has ended. The kernel program ignores such entries from

@@ -25,6 +25,7 @@ use super::{
     cps::CpsClass,
     events::EventSettings,
     limits::{Limits, quarter},
+    mirror::MirrorSettings,
     modes::{Modes, RuleMode},
     shared::Shared,
     signature::Signature,
@@ -144,6 +145,7 @@ pub struct Plan {
     pub modes: Modes,
     pub limits: Limits,
     pub events: EventSettings,
+    pub mirror: MirrorSettings,
     pub web: WebSettings,
     pub trusted: Shared<BTreeMap<Target, Peer>>,
     pub blocked: Shared<BTreeMap<IpNet, Block>>,
@@ -280,6 +282,7 @@ impl Default for Plan {
             modes: Modes::default(),
             limits: Limits::default(),
             events: EventSettings::default(),
+            mirror: MirrorSettings::default(),
             web: WebSettings::default(),
             trusted: Shared::default(),
             blocked: Shared::default(),
@@ -314,6 +317,7 @@ impl fmt::Debug for Plan {
             .field("modes", &self.modes)
             .field("limits", &self.limits)
             .field("events", &self.events)
+            .field("mirror", &self.mirror)
             .field("web", &self.web)
             .field("trusted", &self.trusted)
             .field("blocked", &self.blocked)

@@ -17,6 +17,7 @@ use super::{
 pub(super) mod auth;
 pub(super) mod events;
 pub(super) mod limits;
+pub(super) mod mirror;
 pub(super) mod rules;
 pub(super) mod values;
 pub(super) mod web;
@@ -36,6 +37,7 @@ pub(super) const SECTIONS: &[&str] = &[
     "control",
     "state",
     "web",
+    "mirror",
 ];
 pub(super) const INTERFACES: &[&str] = &["names", "mode"];
 pub(super) const SIP: &[&str] = &["ports", "tls_ports", "addresses", "keepalives"];
@@ -88,6 +90,9 @@ pub(super) fn read(table: &DeTable<'_>, plan: &mut Plan, problems: &mut Problems
     }
     if let Some(section) = root.section("web", web::WEB, problems) {
         web::web(section, plan, problems);
+    }
+    if let Some(section) = root.section("mirror", mirror::MIRROR, problems) {
+        mirror::mirror(section, plan, problems);
     }
     root.finish(problems);
 }

@@ -14,20 +14,30 @@ pub enum Tool {
     Baresip,
     Curl,
     Ethtool,
+    /// The server; its client lies beside it.
+    Fail2ban,
     Ip,
+    Ipset,
     /// Restores a whole iptables rule set at once.
     Iptables,
+    /// The one that needs no nftables.
+    IptablesLegacy,
     Kamailio,
     Nft,
+    Prometheus,
+    /// Checks what is meant for Prometheus.
+    Promtool,
     Setpriv,
     Sipp,
     Sipsak,
     /// The Python that has sipvicious.
     Sipvicious,
     Sipguard,
+    Sngrep,
     /// Traffic control.
     Tc,
     Tcpdump,
+    Tshark,
     Unshare,
     XdpFilter,
     /// The XDP programs of the benchmarks.
@@ -42,16 +52,23 @@ impl Tool {
             Self::Baresip => return on_path("baresip"),
             Self::Curl => return on_path("curl"),
             Self::Ethtool => return on_path("ethtool"),
+            Self::Fail2ban => return on_path("fail2ban-server"),
+            Self::Ipset => return on_path("ipset"),
+            Self::IptablesLegacy => return on_path("iptables-legacy"),
             Self::Iptables => return on_path("iptables-legacy-restore"),
             Self::Nft => return on_path("nft"),
             Self::XdpFilter => return on_path("xdp-filter"),
+            Self::Prometheus => return on_path("prometheus"),
+            Self::Promtool => return on_path("promtool"),
             Self::Ip => return on_path("ip"),
             Self::Kamailio => return on_path("kamailio"),
             Self::Setpriv => return on_path("setpriv"),
             Self::Sipp => return on_path("sipp"),
             Self::Sipsak => return on_path("sipsak"),
+            Self::Sngrep => return on_path("sngrep"),
             Self::Tc => return on_path("tc"),
             Self::Tcpdump => return on_path("tcpdump"),
+            Self::Tshark => return on_path("tshark"),
             Self::Unshare => return on_path("unshare"),
             Self::Sipvicious => {
                 let tools = env::var_os("SIPGUARD_TOOLS")
