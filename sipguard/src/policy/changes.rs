@@ -193,6 +193,7 @@ impl Plan {
             modes,
             limits,
             events,
+            alerts,
             trusted: _,
             blocked: _,
             protected: _,
@@ -260,6 +261,7 @@ impl Plan {
             let mode = modes.rules.get(&rule).copied().unwrap_or_default();
             settings.push((format!("rules.{}.mode", rule.name()), mode.name().to_owned()));
         }
+        settings.extend(alerts.listed());
         settings
     }
 }

@@ -20,6 +20,7 @@ use sipguard_common::{
 };
 
 use super::{
+    alerts::AlertSettings,
     auth::AuthSettings,
     choices::{Fragments, Mode, OptionsRule, Posture, Stealth},
     cps::CpsClass,
@@ -143,6 +144,7 @@ pub struct Plan {
     pub modes: Modes,
     pub limits: Limits,
     pub events: EventSettings,
+    pub alerts: Arc<AlertSettings>,
     pub trusted: Shared<BTreeMap<Target, Peer>>,
     pub blocked: Shared<BTreeMap<IpNet, Block>>,
     /// Protected destinations; with none, every destination is protected.
@@ -278,6 +280,7 @@ impl Default for Plan {
             modes: Modes::default(),
             limits: Limits::default(),
             events: EventSettings::default(),
+            alerts: Arc::default(),
             trusted: Shared::default(),
             blocked: Shared::default(),
             protected: BTreeSet::new(),
@@ -311,6 +314,7 @@ impl fmt::Debug for Plan {
             .field("modes", &self.modes)
             .field("limits", &self.limits)
             .field("events", &self.events)
+            .field("alerts", &self.alerts)
             .field("trusted", &self.trusted)
             .field("blocked", &self.blocked)
             .field("protected", &self.protected)
