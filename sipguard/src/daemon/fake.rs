@@ -9,7 +9,7 @@ use std::{
 
 use ipnet::IpNet;
 use sipguard_common::{
-    abi::{Count, Counters, Endpoint, Learned, Policy, Replies},
+    abi::{Count, Counters, Endpoint, Learned, Policy, Replies, Tap, TapCounts},
     method::Method,
     rule::Rule,
 };
@@ -17,8 +17,8 @@ use sipguard_common::{
 use super::{Daemon, Filter, FilterError, Host, Place};
 use crate::{
     kernel::{
-        Attached, AttachedMode, BanEntry, EgressMode, EventLosses, InterfaceCounters,
-        InterfaceReplies, PastBan, Standing, VerifiedEntry,
+        Acquaintance, Attached, AttachedMode, BanEntry, EgressMode, EventLosses, InterfaceCounters,
+        InterfaceReplies, PastBan, SourceTally, Standing, TapWish, VerifiedEntry,
     },
     offender::Offender,
     policy::{Plan, Posture, Target},
@@ -35,8 +35,12 @@ pub(crate) struct Asked {
     pub(crate) lifted: bool,
     /// Who is verified.
     pub(crate) verified: Vec<VerifiedEntry>,
+    /// What it knows of every endpoint.
+    pub(crate) acquaintance: Acquaintance,
     /// What it knows of every address.
     pub(crate) standing: Standing,
+    /// Who has sent what.
+    pub(crate) tallies: Vec<SourceTally>,
 }
 
 /// The fake, shared with the test that looks into it.
@@ -165,6 +169,15 @@ impl Filter for Fake {
         Ok(self.asked().verified.clone())
     }
 
+    fn acquaintance(
+        &self,
+        _address: IpAddr,
+        _port: Option<(u16, u8)>,
+        _policy: &Policy,
+    ) -> Result<Acquaintance, FilterError> {
+        Ok(self.asked().acquaintance)
+    }
+
     fn standing(&self, _address: IpAddr, _policy: &Policy) -> Result<Standing, FilterError> {
         Ok(self.asked().standing.clone())
     }
@@ -178,6 +191,21 @@ impl Filter for Fake {
         replies.other = 4;
         let other = InterfaceReplies { name: "other".to_owned(), replies: Replies::ZERO };
         Ok(vec![other, InterfaceReplies { name: "eth0".to_owned(), replies }])
+    }
+
+    fn tallies(&self) -> Vec<SourceTally> {
+        self.asked().tallies.clone()
+    }
+
+    fn set_tap(&mut self, tap: Tap, wish: Option<&TapWish>) -> Result<(), FilterError> {
+        self.note(match wish {
+            Some(wish) => format!("open {tap:?}: {wish:?}"),
+            None => format!("close {tap:?}"),
+        })
+    }
+
+    fn tap_counts(&self) -> Result<TapCounts, FilterError> {
+        Ok(TapCounts { held_back: [3, 0], lost: [1, 0] })
     }
 
     fn detach(&mut self) {
