@@ -51,6 +51,10 @@ kinds! {
     Ban = "ban";
     /// A ban that was lifted before its end.
     Unban = "unban";
+    /// An alert began, or goes on.
+    Alert = "alert";
+    /// An alert is over.
+    Clear = "clear";
 }
 
 impl Kind {
@@ -63,7 +67,7 @@ impl Kind {
     /// Whether a flood can cause many of them.
     #[must_use]
     pub const fn is_of_bans(self) -> bool {
-        matches!(self, Self::Ban | Self::Unban)
+        matches!(self, Self::Ban | Self::Unban | Self::Alert | Self::Clear)
     }
 }
 

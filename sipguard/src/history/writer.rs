@@ -202,7 +202,7 @@ impl<'a> Writer<'a> {
             .iter()
             .filter_map(|change| match change {
                 Change::Line(line) => Some(line.clone()),
-                Change::Entry(..) | Change::Ban(..) => None,
+                Change::Entry(..) | Change::Ban(..) | Change::Hour(..) => None,
             })
             .collect();
         let added = self.store.as_mut().map(|store| store.add(&lines));
