@@ -8,6 +8,14 @@ use serde_json::Value;
 
 use crate::ttl::Ttl;
 
+mod alerts;
+mod pulse;
+
+pub use self::{alerts::*, pulse::*};
+mod web;
+
+pub use web::*;
+
 /// Answer to `GET /v1/status`.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Status {
@@ -26,6 +34,7 @@ pub struct Status {
     pub banned: usize,
     pub events: Events,
     pub history: History,
+    pub web: Web,
     /// The last reload, successful or not.
     pub reload: Option<LastReload>,
 }
@@ -353,7 +362,7 @@ pub struct LogLine {
     /// Such as `ban`.
     #[serde(rename = "type")]
     pub kind: String,
-    /// `uid:` with a user's id, `rule:` with a rule, `signal`, `timer`, `safety`
+    /// `uid:` with a user's id, `web`, `rule:` with a rule, `signal`, `timer`, `safety`
     /// or `sipguard`.
     pub by: String,
     pub target: Option<String>,
@@ -412,7 +421,7 @@ pub struct Listed {
     pub added: Option<Timestamp>,
     /// When it ends; none for an entry without end.
     pub until: Option<Timestamp>,
-    /// The user who added it.
+    /// The user who added it; for the web page, the daemon's own.
     pub uid: Option<u32>,
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::{Mutex, MutexGuard, OwnedMutexGuard};
 
-use super::{Daemon, Journal, Place};
+use super::{Board, Daemon, Journal, Place, Pulses};
 
 /// A handle to the one daemon. Each request has it to itself from beginning to
 /// end, so that none sees another half done.
@@ -19,6 +19,8 @@ struct Inner {
     reload: Arc<Mutex<()>>,
     place: Place,
     events: Journal,
+    pulse: Pulses,
+    alerts: Board,
 }
 
 impl Shared {
@@ -30,6 +32,8 @@ impl Shared {
             reload: Arc::default(),
             place,
             events: Journal::default(),
+            pulse: Pulses::default(),
+            alerts: Board::default(),
         }))
     }
 
@@ -52,6 +56,18 @@ impl Shared {
     #[must_use]
     pub fn place(&self) -> &Place {
         &self.0.place
+    }
+
+    /// What happens, second by second.
+    #[must_use]
+    pub fn pulse(&self) -> &Pulses {
+        &self.0.pulse
+    }
+
+    /// What operators are told of.
+    #[must_use]
+    pub fn alerts(&self) -> &Board {
+        &self.0.alerts
     }
 
     /// What the kernel program told of single packets.

@@ -202,6 +202,8 @@ pub struct Acquaintance {
     pub since: Option<Timestamp>,
     /// Whether endpoints of its source are verified, or were within a day.
     pub is_site: bool,
+    /// Whether they are now.
+    pub is_site_now: bool,
 }
 
 /// What is known of an endpoint, or without one of a source.
@@ -218,6 +220,7 @@ pub(super) fn acquaintance(
     let holds = kept.filter(|(verified, _)| clock.now_ns() < verified.expires_ns);
     Ok(Acquaintance {
         since: holds.map(|(verified, _)| clock.at(verified.since_ns)),
+        is_site_now: site.as_ref().is_some_and(|site| clock.now_ns() < site.until_ns),
         is_site: site.is_some_and(|site| site.is_remembered(clock.now_ns())),
     })
 }

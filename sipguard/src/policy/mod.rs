@@ -28,6 +28,7 @@ mod signature;
 mod signatures;
 mod source;
 mod target;
+mod web;
 
 pub use alerts::{
     Action, ActionKind, AlertRule, AlertRuleSettings, AlertSettings, AlertSeverity, Span, Threshold,
@@ -53,3 +54,4 @@ pub use signatures::{MAX_REGEX, MAX_TEXT};
 pub use source::MAX_FILE_BYTES;
 pub(crate) use target::net_text;
 pub use target::{Target, TargetError, parse_net};
+pub use web::WebSettings;

@@ -30,6 +30,7 @@ use super::{
     shared::Shared,
     signature::Signature,
     target::Target,
+    web::WebSettings,
 };
 
 /// Entries of trusted.toml at most.
@@ -145,6 +146,7 @@ pub struct Plan {
     pub limits: Limits,
     pub events: EventSettings,
     pub alerts: Arc<AlertSettings>,
+    pub web: WebSettings,
     pub trusted: Shared<BTreeMap<Target, Peer>>,
     pub blocked: Shared<BTreeMap<IpNet, Block>>,
     /// Protected destinations; with none, every destination is protected.
@@ -281,6 +283,7 @@ impl Default for Plan {
             limits: Limits::default(),
             events: EventSettings::default(),
             alerts: Arc::default(),
+            web: WebSettings::default(),
             trusted: Shared::default(),
             blocked: Shared::default(),
             protected: BTreeSet::new(),
@@ -315,6 +318,7 @@ impl fmt::Debug for Plan {
             .field("limits", &self.limits)
             .field("events", &self.events)
             .field("alerts", &self.alerts)
+            .field("web", &self.web)
             .field("trusted", &self.trusted)
             .field("blocked", &self.blocked)
             .field("protected", &self.protected)

@@ -20,6 +20,7 @@ pub(super) mod events;
 pub(super) mod limits;
 pub(super) mod rules;
 pub(super) mod values;
+pub(super) mod web;
 
 pub(crate) use alerts::unsafe_program;
 
@@ -38,6 +39,7 @@ pub(super) const SECTIONS: &[&str] = &[
     "control",
     "state",
     "alerts",
+    "web",
 ];
 pub(super) const INTERFACES: &[&str] = &["names", "mode"];
 pub(super) const SIP: &[&str] = &["ports", "tls_ports", "addresses", "keepalives"];
@@ -87,6 +89,9 @@ pub(super) fn read(table: &DeTable<'_>, plan: &mut Plan, problems: &mut Problems
     }
     if let Some(section) = root.section("state", STATE, problems) {
         state(section, plan, problems);
+    }
+    if let Some(section) = root.section("web", web::WEB, problems) {
+        web::web(section, plan, problems);
     }
     if let Some(section) = root.section("alerts", alerts::ALERTS, problems) {
         alerts::alerts(section, plan, problems);

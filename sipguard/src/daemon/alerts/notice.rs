@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::{
     alerts::{Alert, Change, Transition},
     api::wire::{self, AlertNotice},
-    policy::{AlertSeverity, Span},
+    policy::AlertSeverity,
     sanitise::sanitise,
 };
 
@@ -158,7 +158,6 @@ mod tests {
         }
         assert_eq!(words(&notice), "warning packets_from_source: 250 packets\\u{0} a second");
         assert_eq!(notice.alert.value, 250.0);
-        let _ = Span::Now;
     }
 
     #[test]
