@@ -138,7 +138,7 @@ impl Engine {
             if reading.level != Level::Over || self.open.contains_key(key) {
                 continue;
             }
-            let since = self.waiting.get(key).copied().unwrap_or(since);
+            let since = self.waiting.get(key).copied().or(reading.since).unwrap_or(since);
             let span = match key.0.span() {
                 Span::For(_) => settings.rule(key.0).span,
                 _ => Duration::ZERO,
@@ -232,6 +232,7 @@ impl Engine {
                 summary: format!(
                     "{more} more than the {MAX_SUBJECTS} that have alerts of their own"
                 ),
+                since: None,
             };
             match self.open.get_mut(&key) {
                 Some(open) => open.see(&reading),

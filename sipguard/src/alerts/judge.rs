@@ -45,6 +45,8 @@ pub(super) struct Reading {
     pub(super) level: Level,
     pub(super) value: f64,
     pub(super) summary: String,
+    /// Since when it is so, where that is longer than this second.
+    pub(super) since: Option<Duration>,
 }
 
 /// What must be remembered from one second to the next.
@@ -52,8 +54,8 @@ pub(super) struct Reading {
 pub(super) struct Judge {
     started: Option<Duration>,
     options: BTreeMap<String, Options>,
-    /// Consecutive estimated seconds over the threshold.
-    estimated: BTreeMap<String, usize>,
+    /// Consecutive estimated seconds over the threshold, and when they began.
+    estimated: BTreeMap<String, (usize, Duration)>,
     hurt: BTreeMap<String, Hurt>,
     banned: BTreeMap<String, Banned>,
     lost: Lost,
@@ -119,7 +121,7 @@ impl Judge {
     ) -> Vec<Reading> {
         match rule {
             AlertRule::OptionsFromSource => self.options(now, seen, settings),
-            AlertRule::PacketsFromSource => self.packets(seen, settings),
+            AlertRule::PacketsFromSource => self.packets(now, seen, settings),
             AlertRule::Drops => drops(seen, settings).into_iter().collect(),
             AlertRule::VerifiedRise => rise(seen, settings).into_iter().collect(),
             AlertRule::VerifiedFall => self.fall(now, seen, settings).into_iter().collect(),
@@ -169,21 +171,30 @@ impl Judge {
         found
     }
 
-    fn packets(&mut self, seen: &Observation, settings: &AlertRuleSettings) -> Vec<Reading> {
+    fn packets(
+        &mut self,
+        now: Moment,
+        seen: &Observation,
+        settings: &AlertRuleSettings,
+    ) -> Vec<Reading> {
+        let second = Duration::try_from_secs_f64(seen.seconds).unwrap_or_default();
         let mut estimated = BTreeMap::new();
         let mut found = Vec::new();
         for source in seen.sources.iter().filter(|source| !source.is_trusted) {
             let SourceSeen { source, rate, estimated: is_estimated, .. } = source;
             let Some(mut level) = level(*rate, settings.threshold, 0.5) else { continue };
+            let mut since = None;
             if level == Level::Over && *is_estimated {
-                let seconds = self.estimated.get(source).map_or(1, |seconds| seconds + 1);
-                estimated.insert(source.clone(), seconds);
-                if seconds < ESTIMATES {
-                    level = Level::Near;
+                let before = self.estimated.get(source).copied();
+                let (seconds, first) = before.unwrap_or((0, now.at.saturating_sub(second)));
+                estimated.insert(source.clone(), (seconds + 1, first));
+                match seconds + 1 < ESTIMATES {
+                    true => level = Level::Near,
+                    false => since = Some(first),
                 }
             }
             let summary = format!("{rate:.0} packets a second from {source}");
-            found.push(of(source, level, *rate, summary));
+            found.push(Reading { since, ..of(source, level, *rate, summary) });
         }
         self.estimated = estimated;
         found
@@ -205,7 +216,7 @@ impl Judge {
             return None;
         }
         let summary = compared(seen.verified, usual);
-        Some(Reading { subject: None, level: level?, value: fallen, summary })
+        Some(Reading { subject: None, level: level?, value: fallen, summary, since: None })
     }
 
     fn silence(&mut self, now: Moment, seen: &Observation) -> Option<Reading> {
@@ -215,7 +226,13 @@ impl Judge {
         }
         let silent = now.at.saturating_sub(self.spoke?);
         let summary = format!("no SIP packet for {}", shown(silent));
-        Some(Reading { subject: None, level: Level::Over, value: silent.as_secs_f64(), summary })
+        Some(Reading {
+            subject: None,
+            level: Level::Over,
+            value: silent.as_secs_f64(),
+            summary,
+            since: None,
+        })
     }
 
     fn hurt(
@@ -298,14 +315,14 @@ impl Judge {
         let sum = self.lost.sum.sum(now.at, settings.span);
         let level = level(sum, settings.threshold, 0.5)?;
         let summary = format!("{sum:.0} events were lost within {}", shown(settings.span));
-        Some(Reading { subject: None, level, value: sum, summary })
+        Some(Reading { subject: None, level, value: sum, summary, since: None })
     }
 }
 
 fn drops(seen: &Observation, settings: &AlertRuleSettings) -> Option<Reading> {
     let level = level(seen.dropped, settings.threshold, 0.5)?;
     let summary = format!("{:.0} packets a second are dropped", seen.dropped);
-    Some(Reading { subject: None, level, value: seen.dropped, summary })
+    Some(Reading { subject: None, level, value: seen.dropped, summary, since: None })
 }
 
 fn rise(seen: &Observation, settings: &AlertRuleSettings) -> Option<Reading> {
@@ -313,7 +330,7 @@ fn rise(seen: &Observation, settings: &AlertRuleSettings) -> Option<Reading> {
     let times = count(seen.verified) / usual.max(LEAST_VERIFIED);
     let level = level(times, settings.threshold, 0.8)?;
     let summary = compared(seen.verified, usual);
-    Some(Reading { subject: None, level, value: times, summary })
+    Some(Reading { subject: None, level, value: times, summary, since: None })
 }
 
 fn compared(verified: u64, usual: f64) -> String {
@@ -354,11 +371,11 @@ fn generic(seen: &Observation) -> Vec<Reading> {
 fn reload(seen: &Observation) -> Option<Reading> {
     let why = seen.reload_failed.as_ref()?;
     let summary = format!("the last reload has failed, the policy before it holds: {why}");
-    Some(Reading { subject: None, level: Level::Over, value: 1.0, summary })
+    Some(Reading { subject: None, level: Level::Over, value: 1.0, summary, since: None })
 }
 
 fn of(subject: &str, level: Level, value: f64, summary: String) -> Reading {
-    Reading { subject: Some(subject.to_owned()), level, value, summary }
+    Reading { subject: Some(subject.to_owned()), level, value, summary, since: None }
 }
 
 /// `None` from so many parts of the threshold down.

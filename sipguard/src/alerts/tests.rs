@@ -169,6 +169,17 @@ fn estimated_packets_need_several_seconds_of_samples() {
     assert_eq!(watch.told(), [raised(3, "packets_from_source 198.51.100.7")]);
 }
 
+/// N12: also in a flood, of which only samples are seen.
+#[test]
+fn n12_one_source_floods() {
+    let mut watch = Watch::new();
+    let flood = SourceSeen { estimated: true, ..source(SCANNER, 900_000.0, 0.0) };
+    watch.seconds(2, &sends(vec![flood.clone()]));
+    assert_eq!(watch.told(), []);
+    watch.see(&sends(vec![flood]));
+    assert_eq!(watch.told(), [raised(3, "packets_from_source 198.51.100.7")]);
+}
+
 #[test]
 fn drops_above_a_rate() {
     let mut watch = Watch::new();

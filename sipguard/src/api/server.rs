@@ -18,6 +18,7 @@ use serde::Deserialize;
 use tokio::net::UnixListener;
 
 use super::{
+    alerts,
     caller::{Caller, Peer},
     events::events,
     failure::ApiError,
@@ -61,6 +62,8 @@ pub(super) fn router(shared: Shared) -> Router {
         .route("/v1/signatures", get(signatures))
         .route("/v1/events", get(events))
         .route("/v1/pulse", get(pulse))
+        .route("/v1/alerts", get(alerts::alerts))
+        .route("/v1/alerts/test", post(alerts::test))
         .route("/v1/stream", get(stream))
         .route("/v1/web", get(dashboard))
         .route("/v1/lists", get(lists))
@@ -81,7 +84,8 @@ pub(super) fn router(shared: Shared) -> Router {
 }
 
 async fn status(_: Caller, State(shared): State<Shared>) -> Answer<Status> {
-    Ok(Json(shared.daemon().await.status()?))
+    let status = shared.daemon().await.status()?;
+    Ok(Json(Status { alerts: shared.alerts().count(), ..status }))
 }
 
 async fn stats(_: Caller, State(shared): State<Shared>) -> Answer<Stats> {
@@ -264,7 +268,7 @@ fn wrong_target(error: &TargetError) -> ApiError {
 
 async fn unknown_path(uri: Uri) -> Response {
     let error = format!("there is no {}", uri.path());
-    let hint = "the paths begin with /v1/: status, stats, signatures, events, pulse, lists, why, log, posture, reload, blocks, stream, web, trusted";
+    let hint = "the paths begin with /v1/: status, stats, signatures, events, pulse, alerts, lists, why, log, posture, reload, blocks, stream, web, trusted";
     ApiError::new(StatusCode::NOT_FOUND, error, Some(hint.to_owned())).into_response()
 }
 

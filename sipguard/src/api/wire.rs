@@ -33,6 +33,8 @@ pub struct Status {
     /// Bans that hold.
     pub banned: usize,
     pub events: Events,
+    /// Open ones.
+    pub alerts: usize,
     pub history: History,
     pub web: Web,
     /// The last reload, successful or not.

@@ -1,5 +1,6 @@
 //! The command line: one file per verb. Data goes to stdout, words to stderr.
 
+mod alerts;
 mod allow;
 mod block;
 mod change;
@@ -68,6 +69,7 @@ enum Verb {
     Why(why::Args),
     Log(log::Args),
     Events(events::Args),
+    Alerts(alerts::Args),
     Posture(posture::Args),
     Status(status::Args),
     Dashboard(dashboard::Args),
@@ -116,6 +118,7 @@ fn dispatch(Args { socket, verb }: Args) -> Result<(), Failure> {
         Verb::Why(args) => why::run(&args, &client(socket)),
         Verb::Log(args) => log::run(&args, &client(socket)),
         Verb::Events(args) => events::run(&args, &client(socket)),
+        Verb::Alerts(args) => alerts::run(&args, &client(socket)),
         Verb::Posture(args) => posture::run(&args, &client(socket)),
         Verb::Status(args) => status::run(&args, &client(socket)),
         Verb::Dashboard(args) => dashboard::run(&args, &client(socket)),

@@ -40,6 +40,7 @@ fn view(status: &Status) -> String {
     rows.push(row("blocked", tally(&status.blocked)));
     rows.push(row("banned", status.banned.to_string()));
     rows.push(row("events", events(status.events)));
+    rows.push(row("alerts", format!("{} open", status.alerts)));
     rows.push(row("history", history(&status.history)));
     rows.push(row("web", web(&status.web)));
     rows.push(row("last reload", status.reload.as_ref().map_or_else(table::none, reload)));

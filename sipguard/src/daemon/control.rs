@@ -153,6 +153,8 @@ impl Daemon {
             blocked: Tally { file: self.plan.blocked.len(), operator: self.blocks.len() },
             banned: self.filter.bans().map_err(Error::Filter)?.len(),
             events: self.losses()?,
+            // Whoever asks knows.
+            alerts: 0,
             history: self.written(),
             web: self.web.report(),
             reload: self.reload.clone(),

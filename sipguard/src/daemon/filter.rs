@@ -8,8 +8,8 @@ use sipguard_common::abi::{Endpoint, Policy, Tap, TapCounts};
 
 use crate::{
     kernel::{
-        Acquaintance, BanEntry, EventLosses, InterfaceCounters, InterfaceReplies, Kernel, PastBan, SourceTally,
-        Standing, TapWish, VerifiedEntry,
+        Acquaintance, BanEntry, EventLosses, InterfaceCounters, InterfaceReplies, Kernel, PastBan,
+        SourceTally, Standing, TapWish, VerifiedEntry,
     },
     offender::Offender,
     policy::{Plan, Target},

@@ -21,8 +21,7 @@ use tracing::{info, warn};
 
 use super::{
     By, ControlSocket, Daemon, Entered, Error, Place, Shared, SocketError, alerts::watch,
-    audit::log_note, bans,
-    events::pump, memory::give_back, pulse::beat, reload, restore::restore,
+    audit::log_note, bans, events::pump, memory::give_back, pulse::beat, reload, restore::restore,
 };
 use crate::{
     api,

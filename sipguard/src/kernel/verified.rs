@@ -215,7 +215,8 @@ pub(super) fn acquaintance(
 ) -> Result<Acquaintance, KernelError> {
     let clock = Clock::read();
     let site = learned.site(&address.source(policy.source_mask))?;
-    let endpoint = port.map(|(port, protocol)| Endpoint::new(address, port.to_be_bytes(), protocol));
+    let endpoint =
+        port.map(|(port, protocol)| Endpoint::new(address, port.to_be_bytes(), protocol));
     let kept = endpoint.map(|endpoint| learned.endpoint(&endpoint)).transpose()?.flatten();
     let holds = kept.filter(|(verified, _)| clock.now_ns() < verified.expires_ns);
     Ok(Acquaintance {

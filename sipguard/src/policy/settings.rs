@@ -38,8 +38,8 @@ pub(super) const SECTIONS: &[&str] = &[
     "events",
     "control",
     "state",
-    "alerts",
     "web",
+    "alerts",
 ];
 pub(super) const INTERFACES: &[&str] = &["names", "mode"];
 pub(super) const SIP: &[&str] = &["ports", "tls_ports", "addresses", "keepalives"];

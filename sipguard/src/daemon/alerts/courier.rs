@@ -61,14 +61,8 @@ struct State {
 
 impl Courier {
     pub(super) fn new(action: Action) -> Self {
-        let state = State {
-            action,
-            waiting: VecDeque::new(),
-            told: 0,
-            failed: 0,
-            dropped: 0,
-            last: None,
-        };
+        let state =
+            State { action, waiting: VecDeque::new(), told: 0, failed: 0, dropped: 0, last: None };
         let shared = Arc::new(Shared { state: Mutex::new(state), awake: Notify::new() });
         let task = tokio::spawn(work(Arc::clone(&shared))).abort_handle();
         Self { shared, task }

@@ -2,8 +2,7 @@
 //! an end in any case.
 
 use std::{
-    fs,
-    io,
+    fs, io,
     os::unix::fs::MetadataExt as _,
     process::{ExitStatus, Stdio},
     time::Duration,
@@ -54,7 +53,8 @@ pub(super) async fn run(
         .stderr(Stdio::piped())
         .process_group(0)
         .spawn();
-    let child = child.map_err(|error| Trouble::Lasting(format!("cannot run {program}: {error}")))?;
+    let child =
+        child.map_err(|error| Trouble::Lasting(format!("cannot run {program}: {error}")))?;
     let mut group = Group::of(child);
     let ended = timeout(limit, group.end()).await;
     let (status, output) = match ended {
@@ -184,8 +184,11 @@ mod tests {
     fn a_program_gets_its_words_and_nothing_else() {
         let dir = TempDir::new().unwrap();
         let out = dir.path().join("out");
-        let script =
-            script(dir.path(), &format!("printf '%s\\n' \"$1\" > {0}; env >> {0}", out.display()), 0o755);
+        let script = script(
+            dir.path(),
+            &format!("printf '%s\\n' \"$1\" > {0}; env >> {0}", out.display()),
+            0o755,
+        );
         let done = act(&[script, "$(reboot); `x`".to_owned()], SECONDS);
         assert_eq!(done, Ok("ended with code 0".to_owned()));
         let text = fs::read_to_string(out).unwrap();

@@ -163,7 +163,9 @@ mod tests {
     #[test]
     fn the_words_say_what_has_become_of_it() {
         let text = |change| notice(&transition(change), "pbx").text;
-        assert!(text(Change::Raised).starts_with("sipguard on pbx: warning packets_from_source: 250"));
+        assert!(
+            text(Change::Raised).starts_with("sipguard on pbx: warning packets_from_source: 250")
+        );
         assert!(text(Change::Reminded).contains(": still: 250"));
         assert!(text(Change::Cleared).contains(": over since now; it was: 250"));
         assert!(test("pbx").text.contains("this is a test"));

@@ -18,8 +18,11 @@ pub(in crate::daemon) async fn watch(shared: Shared) {
     let mut events = shared.events().recent(&Wanted::default(), 0).coming;
     let settings = shared.daemon().await.alert_settings();
     shared.alerts().set_actions(&settings.actions);
-    let mut watcher =
-        Watcher { gather: Gather::default(), engine: Engine::new(settings), started: Instant::now() };
+    let mut watcher = Watcher {
+        gather: Gather::default(),
+        engine: Engine::new(settings),
+        started: Instant::now(),
+    };
     loop {
         // What was told before the end of a second belongs to it.
         tokio::select! {

@@ -145,7 +145,8 @@ mod tests {
         assert_eq!(passing, Err(Trouble::Passing("answered 503 Service Unavailable".to_owned())));
         let lasting = answered("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
         assert_eq!(lasting, Err(Trouble::Lasting("answered 404 Not Found".to_owned())));
-        let moved = "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n";
+        let moved =
+            "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n";
         assert_eq!(answered(moved), Err(Trouble::Lasting("answered 302 Found".to_owned())));
         assert!(matches!(answered("nonsense\r\n\r\n"), Err(Trouble::Passing(_))));
     }

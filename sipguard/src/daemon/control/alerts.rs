@@ -40,7 +40,8 @@ impl Daemon {
         let net = IpNet::from(address);
         let file = self.plan.trusted.keys();
         let trusts = file.chain(self.allows.keys()).any(|target| {
-            let hits_port = target.port.is_none_or(|trusted| port.is_some_and(|(one, _)| one == trusted));
+            let hits_port =
+                target.port.is_none_or(|trusted| port.is_some_and(|(one, _)| one == trusted));
             hits_port && covers(target.net, net)
         });
         trusts || self.acquaintance(address, port).since.is_some()
