@@ -51,7 +51,7 @@ kinds! {
     Ban = "ban";
     /// A ban that was lifted before its end.
     Unban = "unban";
-    /// An alert began, or goes on.
+    /// An alert began.
     Alert = "alert";
     /// An alert is over.
     Clear = "clear";
@@ -77,7 +77,8 @@ pub struct Line {
     /// On the wall clock, to the millisecond.
     pub at: Timestamp,
     pub kind: Kind,
-    /// `uid:0`, `signal`, `timer`, `sipguard`, or `rule:` with a rule.
+    /// `uid:0`, `signal`, `timer`, `sipguard`, `rule:` with a rule, or `alert:`
+    /// with one of alerts.
     pub by: String,
     /// What it happened to.
     pub target: Option<String>,
