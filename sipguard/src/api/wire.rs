@@ -11,10 +11,10 @@ use crate::ttl::Ttl;
 mod alerts;
 mod pulse;
 
-pub use self::{alerts::*, pulse::*};
+mod report;
 mod web;
 
-pub use web::*;
+pub use self::{alerts::*, pulse::*, report::*, web::*};
 
 /// Answer to `GET /v1/status`.
 #[derive(Debug, Serialize, Deserialize)]
@@ -133,7 +133,7 @@ pub struct Stats {
     pub events: Events,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct InterfaceMode {
     pub name: String,
     /// `native` or `generic`.

@@ -21,7 +21,8 @@ use tracing::{info, warn};
 
 use super::{
     By, ControlSocket, Daemon, Entered, Error, Place, Shared, SocketError, alerts::watch,
-    audit::log_note, bans, events::pump, memory::give_back, pulse::beat, reload, restore::restore,
+    audit::log_note, bans, events::pump, memory::give_back, pulse::beat, reload, report::record,
+    restore::restore,
 };
 use crate::{
     api,
@@ -144,6 +145,7 @@ async fn start_and_serve(options: &Options) -> Result<(), RunError> {
     let mut tasks = JoinSet::new();
     tasks.spawn(watch(shared.clone()));
     tasks.spawn(beat(shared.clone()));
+    tasks.spawn(record(shared.clone()));
     if let Some(events) = events {
         tasks.spawn(pump(events, shared.clone()));
     }

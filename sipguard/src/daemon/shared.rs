@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::{Mutex, MutexGuard, OwnedMutexGuard};
 
-use super::{Board, Daemon, Journal, Place, Pulses};
+use super::{Board, Daemon, Journal, Place, Pulses, report::Recorder};
 
 /// A handle to the one daemon. Each request has it to itself from beginning to
 /// end, so that none sees another half done.
@@ -21,6 +21,7 @@ struct Inner {
     events: Journal,
     pulse: Pulses,
     alerts: Board,
+    recorder: Recorder,
 }
 
 impl Shared {
@@ -34,6 +35,7 @@ impl Shared {
             events: Journal::default(),
             pulse: Pulses::default(),
             alerts: Board::default(),
+            recorder: Recorder::default(),
         }))
     }
 
@@ -68,6 +70,11 @@ impl Shared {
     #[must_use]
     pub fn alerts(&self) -> &Board {
         &self.0.alerts
+    }
+
+    /// What the history will hold of the last minutes.
+    pub(super) fn recorder(&self) -> &Recorder {
+        &self.0.recorder
     }
 
     /// What the kernel program told of single packets.
