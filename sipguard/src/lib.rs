@@ -1,5 +1,6 @@
 //! sipguard in user space. The rooms are described in `docs/design.md`.
 
+pub mod alerts;
 pub mod api;
 pub mod capture;
 pub mod cli;

@@ -18,6 +18,7 @@ use serde::Deserialize;
 use tokio::net::UnixListener;
 
 use super::{
+    alerts,
     caller::{Caller, Peer},
     capture::capture,
     events::events,
@@ -67,6 +68,8 @@ pub(super) fn router(shared: Shared) -> Router {
         .route("/v1/signatures", get(signatures))
         .route("/v1/events", get(events))
         .route("/v1/pulse", get(pulse))
+        .route("/v1/alerts", get(alerts::alerts))
+        .route("/v1/alerts/test", post(alerts::test))
         .route("/v1/stream", get(stream))
         .route("/v1/web", get(dashboard))
         .route("/v1/capture", get(capture))
@@ -89,7 +92,8 @@ pub(super) fn router(shared: Shared) -> Router {
 }
 
 async fn status(_: Caller, State(shared): State<Shared>) -> Answer<Status> {
-    Ok(Json(shared.daemon().await.status()?))
+    let status = shared.daemon().await.status()?;
+    Ok(Json(Status { alerts: shared.alerts().count(), ..status }))
 }
 
 async fn stats(_: Caller, State(shared): State<Shared>) -> Answer<Stats> {

@@ -11,11 +11,13 @@ use serde_json::Value;
 pub use self::capture::*;
 use crate::ttl::Ttl;
 
+mod alerts;
 mod pulse;
+
 mod report;
 mod web;
 
-pub use self::{pulse::*, report::*, web::*};
+pub use self::{alerts::*, pulse::*, report::*, web::*};
 
 /// Answer to `GET /v1/status`.
 #[derive(Debug, Serialize, Deserialize)]
@@ -34,6 +36,8 @@ pub struct Status {
     /// Bans that hold.
     pub banned: usize,
     pub events: Events,
+    /// Open ones.
+    pub alerts: usize,
     pub history: History,
     pub web: Web,
     /// The last reload, successful or not.

@@ -1,5 +1,6 @@
 //! The command line: one file per verb. Data goes to stdout, words to stderr.
 
+mod alerts;
 mod allow;
 mod block;
 mod capture;
@@ -72,6 +73,7 @@ enum Verb {
     Log(log::Args),
     Events(events::Args),
     Capture(capture::Args),
+    Alerts(alerts::Args),
     Report(report::Args),
     Posture(posture::Args),
     Status(status::Args),
@@ -123,6 +125,7 @@ fn dispatch(Args { socket, verb }: Args) -> Result<(), Failure> {
         Verb::Log(args) => log::run(&args, &client(socket)),
         Verb::Events(args) => events::run(&args, &client(socket)),
         Verb::Capture(args) => capture::run(&args, &client(socket)),
+        Verb::Alerts(args) => alerts::run(&args, &client(socket)),
         Verb::Report(args) => report::run(&args, &client(socket)),
         Verb::Posture(args) => posture::run(&args, &client(socket)),
         Verb::Status(args) => status::run(&args, &client(socket)),

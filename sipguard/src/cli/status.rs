@@ -40,6 +40,7 @@ fn view(status: &Status) -> String {
     rows.push(row("blocked", tally(&status.blocked)));
     rows.push(row("banned", status.banned.to_string()));
     rows.push(row("events", events(status.events)));
+    rows.push(row("alerts", format!("{} open", status.alerts)));
     rows.push(row("history", history(&status.history)));
     rows.push(row("web", web(&status.web)));
     rows.extend(status.capture.iter().map(|one| row("capture", capture(one))));

@@ -4,6 +4,7 @@
 //! What holds is the union of the files' entries and the operator's. The two
 //! are kept apart: a reload replaces the first and leaves the second.
 
+mod alerts;
 mod bans;
 mod figures;
 mod made;
@@ -158,6 +159,8 @@ impl Daemon {
             blocked: self.blocked_tally(),
             banned: self.filter.bans().map_err(Error::Filter)?.len(),
             events: self.losses()?,
+            // Whoever asks knows.
+            alerts: 0,
             history: self.written(),
             web: self.web.report(),
             reload: self.reload.clone(),

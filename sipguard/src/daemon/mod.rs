@@ -1,6 +1,7 @@
 //! The running daemon: it owns the kernel's part, the policy in force and the
 //! operator's entries, and answers the control socket.
 
+mod alerts;
 mod audit;
 mod bans;
 mod config_dir;
@@ -27,6 +28,7 @@ mod token;
 mod web;
 mod why;
 
+pub use alerts::{ALERTS_KEPT, Board};
 pub use audit::By;
 pub use config_dir::{NoConfiguration, config_dir};
 pub use control::{Daemon, Deeds, Figures};

@@ -20,8 +20,9 @@ use tokio::{
 use tracing::{info, warn};
 
 use super::{
-    By, ControlSocket, Daemon, Entered, Error, Place, Shared, SocketError, audit::log_note, bans,
-    events::pump, memory::give_back, pulse::beat, reload, report::record, restore::restore, taps,
+    By, ControlSocket, Daemon, Entered, Error, Place, Shared, SocketError, alerts::watch,
+    audit::log_note, bans, events::pump, memory::give_back, pulse::beat, reload, report::record,
+    restore::restore, taps,
 };
 use crate::{
     api,
@@ -143,6 +144,7 @@ async fn start_and_serve(options: &Options) -> Result<(), RunError> {
         .with_entries(entered);
     let shared = Shared::new(daemon);
     let mut tasks = JoinSet::new();
+    tasks.spawn(watch(shared.clone()));
     tasks.spawn(beat(shared.clone()));
     tasks.spawn(record(shared.clone()));
     if let Some(events) = events {
@@ -283,6 +285,7 @@ async fn serve(shared: Shared, listener: UnixListener, mut signals: Signals) {
     shared.events().close();
     shared.pulse().close();
     shared.taps().close();
+    shared.alerts().close();
     drop(stop);
     if timeout(LAST_ANSWERS, &mut server).await.is_err() {
         server.abort();

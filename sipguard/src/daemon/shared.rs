@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::{Mutex, MutexGuard, OwnedMutexGuard};
 
-use super::{Daemon, Journal, Place, Pulses, Taps, report::Recorder};
+use super::{Board, Daemon, Journal, Place, Pulses, Taps, report::Recorder};
 
 /// A handle to the one daemon. Each request has it to itself from beginning to
 /// end, so that none sees another half done.
@@ -20,6 +20,7 @@ struct Inner {
     place: Place,
     events: Journal,
     pulse: Pulses,
+    alerts: Board,
     recorder: Recorder,
     taps: Taps,
 }
@@ -34,6 +35,7 @@ impl Shared {
             place,
             events: Journal::default(),
             pulse: Pulses::default(),
+            alerts: Board::default(),
             recorder: Recorder::default(),
             taps,
         }))
@@ -64,6 +66,12 @@ impl Shared {
     #[must_use]
     pub fn pulse(&self) -> &Pulses {
         &self.0.pulse
+    }
+
+    /// What operators are told of.
+    #[must_use]
+    pub fn alerts(&self) -> &Board {
+        &self.0.alerts
     }
 
     /// What the history will hold of the last minutes.

@@ -207,6 +207,7 @@ impl Plan {
             events,
             web,
             mirror,
+            alerts,
             trusted: _,
             blocked: _,
             protected: _,
@@ -286,6 +287,7 @@ impl Plan {
         ] {
             settings.push((format!("mirror.{key}"), value));
         }
+        settings.extend(alerts.listed());
         settings
     }
 }

@@ -20,6 +20,7 @@ use sipguard_common::{
 };
 
 use super::{
+    alerts::AlertSettings,
     auth::AuthSettings,
     choices::{Fragments, Mode, OptionsRule, Posture, Stealth},
     cps::CpsClass,
@@ -146,6 +147,7 @@ pub struct Plan {
     pub limits: Limits,
     pub events: EventSettings,
     pub mirror: MirrorSettings,
+    pub alerts: Arc<AlertSettings>,
     pub web: WebSettings,
     pub trusted: Shared<BTreeMap<Target, Peer>>,
     pub blocked: Shared<BTreeMap<IpNet, Block>>,
@@ -283,6 +285,7 @@ impl Default for Plan {
             limits: Limits::default(),
             events: EventSettings::default(),
             mirror: MirrorSettings::default(),
+            alerts: Arc::default(),
             web: WebSettings::default(),
             trusted: Shared::default(),
             blocked: Shared::default(),
@@ -318,6 +321,7 @@ impl fmt::Debug for Plan {
             .field("limits", &self.limits)
             .field("events", &self.events)
             .field("mirror", &self.mirror)
+            .field("alerts", &self.alerts)
             .field("web", &self.web)
             .field("trusted", &self.trusted)
             .field("blocked", &self.blocked)

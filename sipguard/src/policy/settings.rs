@@ -14,6 +14,7 @@ use super::{
     target::parse_net,
 };
 
+pub(super) mod alerts;
 pub(super) mod auth;
 pub(super) mod events;
 pub(super) mod limits;
@@ -21,6 +22,8 @@ pub(super) mod mirror;
 pub(super) mod rules;
 pub(super) mod values;
 pub(super) mod web;
+
+pub(crate) use alerts::unsafe_program;
 
 /// Protected destinations at most.
 pub const MAX_PROTECTED: usize = 4096;
@@ -38,6 +41,7 @@ pub(super) const SECTIONS: &[&str] = &[
     "state",
     "web",
     "mirror",
+    "alerts",
 ];
 pub(super) const INTERFACES: &[&str] = &["names", "mode"];
 pub(super) const SIP: &[&str] = &["ports", "tls_ports", "addresses", "keepalives"];
@@ -93,6 +97,9 @@ pub(super) fn read(table: &DeTable<'_>, plan: &mut Plan, problems: &mut Problems
     }
     if let Some(section) = root.section("mirror", mirror::MIRROR, problems) {
         mirror::mirror(section, plan, problems);
+    }
+    if let Some(section) = root.section("alerts", alerts::ALERTS, problems) {
+        alerts::alerts(section, plan, problems);
     }
     root.finish(problems);
 }
