@@ -280,7 +280,16 @@ impl<'t> Reader<'t, '_> {
             let at = words.iter().position(|word| *word == key)?;
             words.get(at + 1).copied()
         };
-        let priority = match after("priority") {
+        // `filter - 1`
+        let offset = words.iter().position(|word| *word == "priority").and_then(|at| {
+            let sign = match *words.get(at + 2)? {
+                "+" => 1,
+                "-" => -1,
+                _ => return None,
+            };
+            words.get(at + 3)?.parse::<i64>().ok()?.checked_mul(sign)
+        });
+        let priority: i64 = match after("priority") {
             Some("raw") => -300,
             Some("mangle") => -150,
             Some("dstnat") => -100,
