@@ -1,5 +1,7 @@
 //! The caller's side of the control socket.
 
+mod capture;
+
 use std::{io, net::IpAddr, path::PathBuf, time::Duration};
 
 use http_body_util::{BodyExt, Full};
@@ -14,9 +16,10 @@ use ipnet::IpNet;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::{net::UnixStream, runtime, time::timeout};
 
+pub use self::capture::Ended;
 use super::wire::{
-    Added, Entry, EventLine, Failure, Kind, Lists, Log, Posture, PostureChanged, PostureWish,
-    Reloaded, Removed, Signatures, Stats, Status, Why,
+    Added, Dashboard, Entry, EventLine, Failure, Kind, Lists, Log, Posture, PostureChanged,
+    PostureWish, Reloaded, Removed, Report, Signatures, Stats, Status, Why,
 };
 use crate::{policy::Target, ttl::Ttl};
 
@@ -60,6 +63,20 @@ impl Client {
     /// There is no answer, or it is a failure; so for all that follow.
     pub fn status(&self) -> Result<Status, ClientError> {
         self.ask(Method::GET, "/v1/status", NOTHING)
+    }
+
+    /// # Errors
+    /// See [`Client::status`].
+    pub fn dashboard(&self) -> Result<Dashboard, ClientError> {
+        self.ask(Method::GET, "/v1/web", NOTHING)
+    }
+
+    /// What happened since so long ago.
+    ///
+    /// # Errors
+    /// See [`Client::status`].
+    pub fn report(&self, since: Ttl) -> Result<Report, ClientError> {
+        self.ask(Method::GET, &format!("/v1/report?since={since}"), NOTHING)
     }
 
     /// # Errors

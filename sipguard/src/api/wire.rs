@@ -1,12 +1,21 @@
 //! What goes over the control socket, as JSON. Times are RFC 3339 in UTC.
 
+mod capture;
+
 use std::{net::IpAddr, path::PathBuf};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use self::capture::*;
 use crate::ttl::Ttl;
+
+mod pulse;
+mod report;
+mod web;
+
+pub use self::{pulse::*, report::*, web::*};
 
 /// Answer to `GET /v1/status`.
 #[derive(Debug, Serialize, Deserialize)]
@@ -26,8 +35,13 @@ pub struct Status {
     pub banned: usize,
     pub events: Events,
     pub history: History,
+    pub web: Web,
     /// The last reload, successful or not.
     pub reload: Option<LastReload>,
+    /// The capture that is being taken.
+    pub capture: Option<Capture>,
+    /// Where packets are mirrored to.
+    pub mirror: Option<Mirror>,
 }
 
 /// Where history is written.
@@ -122,7 +136,7 @@ pub struct Stats {
     pub events: Events,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct InterfaceMode {
     pub name: String,
     /// `native` or `generic`.
@@ -353,7 +367,7 @@ pub struct LogLine {
     /// Such as `ban`.
     #[serde(rename = "type")]
     pub kind: String,
-    /// `uid:` with a user's id, `rule:` with a rule, `signal`, `timer`, `safety`
+    /// `uid:` with a user's id, `web`, `rule:` with a rule, `signal`, `timer`, `safety`
     /// or `sipguard`.
     pub by: String,
     pub target: Option<String>,
@@ -412,7 +426,7 @@ pub struct Listed {
     pub added: Option<Timestamp>,
     /// When it ends; none for an entry without end.
     pub until: Option<Timestamp>,
-    /// The user who added it.
+    /// The user who added it; for the web page, the daemon's own.
     pub uid: Option<u32>,
 }
 

@@ -2,8 +2,10 @@
 
 mod allow;
 mod block;
+mod capture;
 mod change;
 mod check;
+mod dashboard;
 mod events;
 mod exit;
 mod explain;
@@ -15,6 +17,7 @@ mod posture;
 mod program_info;
 mod reload;
 mod replay;
+mod report;
 mod run;
 mod stats;
 mod status;
@@ -68,8 +71,11 @@ enum Verb {
     Why(why::Args),
     Log(log::Args),
     Events(events::Args),
+    Capture(capture::Args),
+    Report(report::Args),
     Posture(posture::Args),
     Status(status::Args),
+    Dashboard(dashboard::Args),
     Replay(replay::Args),
     Explain(explain::Args),
     Import(import::Args),
@@ -116,8 +122,11 @@ fn dispatch(Args { socket, verb }: Args) -> Result<(), Failure> {
         Verb::Why(args) => why::run(&args, &client(socket)),
         Verb::Log(args) => log::run(&args, &client(socket)),
         Verb::Events(args) => events::run(&args, &client(socket)),
+        Verb::Capture(args) => capture::run(&args, &client(socket)),
+        Verb::Report(args) => report::run(&args, &client(socket)),
         Verb::Posture(args) => posture::run(&args, &client(socket)),
         Verb::Status(args) => status::run(&args, &client(socket)),
+        Verb::Dashboard(args) => dashboard::run(&args, &client(socket)),
         Verb::Replay(args) => replay::run(&args),
         Verb::Explain(args) => explain::run(&args, socket),
         Verb::Import(args) => import::run(&args),

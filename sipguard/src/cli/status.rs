@@ -8,7 +8,7 @@ use super::{
 };
 use crate::api::{
     client::Client,
-    wire::{Events, History, Interface, LastReload, Status, Tally},
+    wire::{Capture, Events, History, Interface, LastReload, Mirror, Status, Tally, Web},
 };
 
 /// Show what is protected, how, and since when
@@ -41,6 +41,9 @@ fn view(status: &Status) -> String {
     rows.push(row("banned", status.banned.to_string()));
     rows.push(row("events", events(status.events)));
     rows.push(row("history", history(&status.history)));
+    rows.push(row("web", web(&status.web)));
+    rows.extend(status.capture.iter().map(|one| row("capture", capture(one))));
+    rows.extend(status.mirror.iter().map(|one| row("mirror", mirror(one))));
     rows.push(row("last reload", status.reload.as_ref().map_or_else(table::none, reload)));
     table(&["WHAT", "STATE"], rows, 0)
 }
@@ -74,6 +77,28 @@ fn history(History { file, problem, lost }: &History) -> String {
         0 => place,
         lost => format!("{place}, {lost} lines lost"),
     }
+}
+
+fn web(Web { address, problem }: &Web) -> String {
+    let place = address.map_or_else(|| "off".to_owned(), |address| format!("http://{address}/"));
+    match problem {
+        None => place,
+        Some(problem) => format!("{place} PROBLEM: {problem}"),
+    }
+}
+
+fn capture(Capture { uid, since, packets, held_back, lost }: &Capture) -> String {
+    let since = table::time(Some(*since));
+    format!("by uid {uid} since {since}: {packets} packets, {held_back} held back, {lost} lost")
+}
+
+fn mirror(mirror: &Mirror) -> String {
+    let Mirror { collector, sent, failed, not_sip, held_back, lost, problem } = mirror;
+    let problem = problem.as_ref().map(|problem| format!(": {problem}")).unwrap_or_default();
+    format!(
+        "{collector}: {sent} sent, {failed} failed, {not_sip} without SIP, {held_back} held back, \
+         {lost} lost{problem}"
+    )
 }
 
 fn reload(LastReload { at, ok, message }: &LastReload) -> String {

@@ -5,18 +5,23 @@
 //! are kept apart: a reload replaces the first and leaves the second.
 
 mod bans;
+mod figures;
 mod made;
+mod measure;
 mod posture;
 mod record;
 mod standing;
+mod taps;
 
 use std::{collections::BTreeMap, fmt, process, time::Instant};
 
 use ipnet::IpNet;
 use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 use sipguard_common::{abi::Event, rule::Rule};
+use tokio::sync::watch;
 use tracing::{info, warn};
 
+pub use self::figures::{Deeds, Figures};
 use self::{bans::Lifted, made::Floods, posture::Postures};
 use super::{
     Error,
@@ -29,6 +34,8 @@ use super::{
     restore::{Entered, restore},
     safety,
     stats::{drops, signatures, stats},
+    taps::{Taps, Wanted},
+    web::WebState,
 };
 use crate::{
     api::wire::{
@@ -61,7 +68,12 @@ pub struct Daemon {
     /// The last reload, successful or not.
     reload: Option<LastReload>,
     history: History,
+    web: WebState,
     floods: Floods,
+    deeds: Deeds,
+    taps: Taps,
+    /// What the mirror has to do.
+    mirror: watch::Sender<Wanted>,
 }
 
 impl fmt::Debug for Daemon {
@@ -83,19 +95,24 @@ impl Daemon {
     /// Takes over a filter that holds `plan` and protects `attached`.
     #[must_use]
     pub fn new(filter: Box<dyn Filter>, place: Place, plan: Plan, attached: Vec<Attached>) -> Self {
+        let since = now_to_the_second();
         Self {
             filter,
             place,
-            since: now_to_the_second(),
+            since,
             attached,
             next_end: next_end(&plan),
             postures: Postures::of(&plan),
+            mirror: watch::Sender::new(taps::wanted(&plan)),
             plan,
             blocks: Entries::default(),
             allows: Entries::default(),
             reload: None,
             history: History::in_memory(),
+            web: WebState::default(),
             floods: Floods::default(),
+            deeds: Deeds::since(since),
+            taps: Taps::default(),
         }
     }
 
@@ -129,6 +146,27 @@ impl Daemon {
     /// # Errors
     /// The kernel refused to tell.
     pub fn status(&self) -> Result<Status, Error> {
+        Ok(Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: process::id(),
+            since: self.since,
+            config: self.place.config.clone(),
+            posture: self.posture(),
+            interfaces: self.interfaces(),
+            signatures: self.plan.signatures.len(),
+            trusted: self.trusted_tally(),
+            blocked: self.blocked_tally(),
+            banned: self.filter.bans().map_err(Error::Filter)?.len(),
+            events: self.losses()?,
+            history: self.written(),
+            web: self.web.report(),
+            reload: self.reload.clone(),
+            capture: self.capture()?,
+            mirror: self.mirror()?,
+        })
+    }
+
+    fn interfaces(&self) -> Vec<Interface> {
         let interface = |one: &Attached| Interface {
             name: one.name.clone(),
             ifindex: one.ifindex,
@@ -136,21 +174,26 @@ impl Daemon {
             note: one.note.clone(),
             egress: one.egress.name().to_owned(),
         };
-        Ok(Status {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            pid: process::id(),
-            since: self.since,
-            config: self.place.config.clone(),
-            posture: self.posture(),
-            interfaces: self.attached.iter().map(interface).collect(),
-            signatures: self.plan.signatures.len(),
-            trusted: Tally { file: self.plan.trusted.len(), operator: self.allows.len() },
-            blocked: Tally { file: self.plan.blocked.len(), operator: self.blocks.len() },
-            banned: self.filter.bans().map_err(Error::Filter)?.len(),
-            events: self.losses()?,
-            history: self.written(),
-            reload: self.reload.clone(),
-        })
+        self.attached.iter().map(interface).collect()
+    }
+
+    fn trusted_tally(&self) -> Tally {
+        Tally { file: self.plan.trusted.len(), operator: self.allows.len() }
+    }
+
+    fn blocked_tally(&self) -> Tally {
+        Tally { file: self.plan.blocked.len(), operator: self.blocks.len() }
+    }
+
+    /// The web listener tells how it stands.
+    pub fn set_web(&mut self, web: WebState) {
+        self.web = web;
+    }
+
+    /// How the web listener stands.
+    #[must_use]
+    pub fn web(&self) -> &WebState {
+        &self.web
     }
 
     fn written(&self) -> wire::History {
@@ -269,7 +312,7 @@ impl Daemon {
         net: IpNet,
         ttl: Option<Ttl>,
         reason: Option<String>,
-        uid: u32,
+        by: By,
     ) -> Result<Added, Error> {
         check_reason(reason.as_deref())?;
         let trusted_by_file = self.plan.trusted.keys().map(|target| (target, Origin::File));
@@ -277,11 +320,11 @@ impl Daemon {
         safety::check_block(net, &self.place.host()?, trusted_by_file.chain(trusted_by_operator))?;
         self.filter.block(net, ttl.map(Ttl::duration)).map_err(Error::Filter)?;
 
-        let (entry, until) = new_entry(ttl, reason, uid);
+        let (entry, until) = new_entry(ttl, reason, by.uid());
         let old = self.blocks.set(net, entry.clone());
         let target = shown(net);
         let blocked = Target { net, port: None };
-        self.record_entry(By::Uid(uid), List::Blocked, blocked, old.as_ref(), Some(&entry));
+        self.record_entry(by, List::Blocked, blocked, old.as_ref(), Some(&entry));
         let mut notes = Vec::new();
         if self.plan.blocked.contains_key(&net) {
             notes.push(format!("{target} is in blacklist.toml, too"));
@@ -294,9 +337,9 @@ impl Daemon {
     ///
     /// # Errors
     /// There is neither, or the kernel refused.
-    pub fn unblock(&mut self, net: IpNet, uid: u32) -> Result<Removed, Error> {
+    pub fn unblock(&mut self, net: IpNet, by: By) -> Result<Removed, Error> {
         let target = shown(net);
-        let lifted = self.lift_bans(net, uid)?;
+        let lifted = self.lift_bans(net, by)?;
         let unbanned = lifted.as_ref().map_or(0, |lifted| lifted.count);
         let Some(old) = self.blocks.get(&net).cloned() else {
             let Some(Lifted { undo, .. }) = lifted else { return Err(self.not_blocked(net)) };
@@ -311,7 +354,7 @@ impl Daemon {
         self.filter.unblock(net).map_err(Error::Filter)?;
         self.blocks.remove(&net);
         let blocked = Target { net, port: None };
-        self.record_entry(By::Uid(uid), List::Blocked, blocked, Some(&old), None);
+        self.record_entry(by, List::Blocked, blocked, Some(&old), None);
         let undo = again("block", &target, &old);
         Ok(Removed { target, listed: true, unbanned, still: self.blocks_over(net), undo })
     }
@@ -352,15 +395,15 @@ impl Daemon {
         target: Target,
         ttl: Option<Ttl>,
         reason: Option<String>,
-        uid: u32,
+        by: By,
     ) -> Result<Added, Error> {
         check_reason(reason.as_deref())?;
         safety::check_allow(target)?;
         self.filter.allow(target, ttl.map(Ttl::duration)).map_err(Error::Filter)?;
 
-        let (entry, until) = new_entry(ttl, reason, uid);
+        let (entry, until) = new_entry(ttl, reason, by.uid());
         let old = self.allows.set(target, entry.clone());
-        self.record_entry(By::Uid(uid), List::Trusted, target, old.as_ref(), Some(&entry));
+        self.record_entry(by, List::Trusted, target, old.as_ref(), Some(&entry));
         let mut notes = self.outdone_blocks(target);
         if self.plan.trusted.contains_key(&target) {
             notes.push(format!("{target} is in trusted.toml, too"));
@@ -385,13 +428,13 @@ impl Daemon {
     ///
     /// # Errors
     /// There is none, or the kernel refused.
-    pub fn disallow(&mut self, target: Target, uid: u32) -> Result<Removed, Error> {
+    pub fn disallow(&mut self, target: Target, by: By) -> Result<Removed, Error> {
         let Some(old) = self.allows.get(&target).cloned() else {
             return Err(self.not_trusted(target));
         };
         self.filter.disallow(&target).map_err(Error::Filter)?;
         self.allows.remove(&target);
-        self.record_entry(By::Uid(uid), List::Trusted, target, Some(&old), None);
+        self.record_entry(by, List::Trusted, target, Some(&old), None);
         let undo = again("allow", &target.to_string(), &old);
         let (target, still) = (target.to_string(), self.trust_over(target));
         Ok(Removed { target, listed: true, unbanned: 0, still, undo })
@@ -453,6 +496,7 @@ impl Daemon {
         self.next_end = next_end(&plan);
         self.plan = plan;
         self.postures = postures;
+        self.change_mirror();
         notes.extend(self.posture_reminder());
         notes.extend(changes.settings.iter().filter(|one| needs_restart(one)).map(|setting| {
             format!("warning: {} changed: takes effect when sipguard is started again", setting.key)
@@ -462,8 +506,9 @@ impl Daemon {
         info!(target: "sipguard::audit", %by, action = "reload", changed = sanitise(&summary, MAX_NOTE));
         self.record(by, Happened::Reload, None, summary.clone());
         notes.iter().for_each(|note| log_note(note));
-        self.reload =
-            Some(LastReload { at: now_to_the_second(), ok: true, message: summary.clone() });
+        let at = now_to_the_second();
+        self.deeds.reloaded(at, true);
+        self.reload = Some(LastReload { at, ok: true, message: summary.clone() });
         let changes = serde_json::to_value(&changes).unwrap_or_default();
         Ok(Reloaded { summary, changes, notes })
     }
@@ -488,8 +533,9 @@ impl Daemon {
     pub fn reload_failed(&mut self, error: &Error, by: By) {
         warn!(target: "sipguard::audit", %by, action = "reload", failed = sanitise(&error.to_string(), MAX_NOTE));
         self.record(by, Happened::Reload, None, format!("failed: {error}"));
-        self.reload =
-            Some(LastReload { at: now_to_the_second(), ok: false, message: error.to_string() });
+        let at = now_to_the_second();
+        self.deeds.reloaded(at, false);
+        self.reload = Some(LastReload { at, ok: false, message: error.to_string() });
     }
 
     /// Removes what has ended. The kernel program ignores such entries from
@@ -538,7 +584,9 @@ impl Daemon {
 
 /// Settings that are read once, at the start.
 fn needs_restart(setting: &Setting) -> bool {
-    ["interfaces.", "control.", "state."].iter().any(|section| setting.key.starts_with(section))
+    ["interfaces.", "control.", "state.", "web."]
+        .iter()
+        .any(|section| setting.key.starts_with(section))
 }
 
 fn next_end(plan: &Plan) -> Option<Timestamp> {

@@ -25,10 +25,12 @@ use super::{
     cps::CpsClass,
     events::EventSettings,
     limits::{Limits, quarter},
+    mirror::MirrorSettings,
     modes::{Modes, RuleMode},
     shared::Shared,
     signature::Signature,
     target::Target,
+    web::WebSettings,
 };
 
 /// Entries of trusted.toml at most.
@@ -143,6 +145,8 @@ pub struct Plan {
     pub modes: Modes,
     pub limits: Limits,
     pub events: EventSettings,
+    pub mirror: MirrorSettings,
+    pub web: WebSettings,
     pub trusted: Shared<BTreeMap<Target, Peer>>,
     pub blocked: Shared<BTreeMap<IpNet, Block>>,
     /// Protected destinations; with none, every destination is protected.
@@ -278,6 +282,8 @@ impl Default for Plan {
             modes: Modes::default(),
             limits: Limits::default(),
             events: EventSettings::default(),
+            mirror: MirrorSettings::default(),
+            web: WebSettings::default(),
             trusted: Shared::default(),
             blocked: Shared::default(),
             protected: BTreeSet::new(),
@@ -311,6 +317,8 @@ impl fmt::Debug for Plan {
             .field("modes", &self.modes)
             .field("limits", &self.limits)
             .field("events", &self.events)
+            .field("mirror", &self.mirror)
+            .field("web", &self.web)
             .field("trusted", &self.trusted)
             .field("blocked", &self.blocked)
             .field("protected", &self.protected)

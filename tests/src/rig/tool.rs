@@ -24,15 +24,20 @@ pub enum Tool {
     IptablesLegacy,
     Kamailio,
     Nft,
+    Prometheus,
+    /// Checks what is meant for Prometheus.
+    Promtool,
     Setpriv,
     Sipp,
     Sipsak,
     /// The Python that has sipvicious.
     Sipvicious,
     Sipguard,
+    Sngrep,
     /// Traffic control.
     Tc,
     Tcpdump,
+    Tshark,
     Unshare,
     XdpFilter,
     /// The XDP programs of the benchmarks.
@@ -53,13 +58,17 @@ impl Tool {
             Self::Iptables => return on_path("iptables-legacy-restore"),
             Self::Nft => return on_path("nft"),
             Self::XdpFilter => return on_path("xdp-filter"),
+            Self::Prometheus => return on_path("prometheus"),
+            Self::Promtool => return on_path("promtool"),
             Self::Ip => return on_path("ip"),
             Self::Kamailio => return on_path("kamailio"),
             Self::Setpriv => return on_path("setpriv"),
             Self::Sipp => return on_path("sipp"),
             Self::Sipsak => return on_path("sipsak"),
+            Self::Sngrep => return on_path("sngrep"),
             Self::Tc => return on_path("tc"),
             Self::Tcpdump => return on_path("tcpdump"),
+            Self::Tshark => return on_path("tshark"),
             Self::Unshare => return on_path("unshare"),
             Self::Sipvicious => {
                 let tools = env::var_os("SIPGUARD_TOOLS")
