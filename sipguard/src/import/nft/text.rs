@@ -299,6 +299,7 @@ impl<'t> Reader<'t, '_> {
         };
         // Only chains that filter can accept for good.
         if words.first() != Some(&"type") || after("type") != Some("nat") {
+            let priority = priority.saturating_add(offset.unwrap_or(0));
             self.ruled.chain(key).hook = after("hook").map(|hook| (hook.to_owned(), priority));
         }
     }
