@@ -5,6 +5,7 @@ pub mod cli;
 pub mod daemon;
 pub mod endpoint;
 pub mod explain;
+pub mod feeds;
 pub mod history;
 pub mod kernel;
 pub mod offender;

@@ -15,8 +15,8 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio::{net::UnixStream, runtime, time::timeout};
 
 use super::wire::{
-    Added, Entry, EventLine, Failure, Kind, Lists, Log, Posture, PostureChanged, PostureWish,
-    Reloaded, Removed, Signatures, Stats, Status, Why,
+    Added, Entry, EventLine, Failure, Feeds, FeedsWish, Kind, Lists, Log, Posture, PostureChanged,
+    PostureWish, Reloaded, Removed, Signatures, Stats, Status, Why,
 };
 use crate::{policy::Target, ttl::Ttl};
 
@@ -143,6 +143,18 @@ impl Client {
     /// See [`Client::status`].
     pub fn log(&self, query: &LogQuery) -> Result<Log, ClientError> {
         self.ask(Method::GET, &query.path(), NOTHING)
+    }
+
+    /// # Errors
+    /// See [`Client::status`].
+    pub fn feeds(&self) -> Result<Feeds, ClientError> {
+        self.ask(Method::GET, "/v1/feeds", NOTHING)
+    }
+
+    /// # Errors
+    /// See [`Client::status`].
+    pub fn refresh_feeds(&self, wish: &FeedsWish) -> Result<Feeds, ClientError> {
+        self.ask(Method::POST, "/v1/feeds/refresh", Some(wish))
     }
 
     /// # Errors

@@ -16,6 +16,8 @@
 //! | `GET /v1/log?ip=&since=&type=&limit=` | | [`wire::Log`] |
 //! | `GET /v1/posture` | | [`wire::Posture`] |
 //! | `POST /v1/posture` | [`wire::PostureWish`] | [`wire::PostureChanged`] |
+//! | `GET /v1/feeds` | | [`wire::Feeds`] |
+//! | `POST /v1/feeds/refresh` | [`wire::FeedsWish`] | [`wire::Feeds`] |
 //! | `POST /v1/reload` | | [`wire::Reloaded`] |
 //! | `POST /v1/blocks` | [`wire::Entry`] | [`wire::Added`] |
 //! | `DELETE /v1/blocks/{target}` | | [`wire::Removed`] |
@@ -28,6 +30,7 @@ mod caller;
 pub mod client;
 mod events;
 mod failure;
+mod feeds;
 mod json;
 mod server;
 pub mod wire;

@@ -21,6 +21,7 @@ use super::{
     caller::{Caller, Peer},
     events::events,
     failure::ApiError,
+    feeds,
     json::JsonBody,
     wire::{
         self, Added, Entry, Kind, Lists, Log, PostureChanged, PostureWish, Reloaded, Removed,
@@ -37,7 +38,7 @@ use crate::{
 /// Bytes of the largest body.
 const MAX_BODY: usize = 64 << 10;
 
-type Answer<T> = Result<Json<T>, ApiError>;
+pub(super) type Answer<T> = Result<Json<T>, ApiError>;
 
 /// Answers callers of the socket until `stop` is done.
 pub async fn serve(
@@ -61,6 +62,8 @@ fn router(shared: Shared) -> Router {
         .route("/v1/log", get(log))
         .route("/v1/posture", get(posture))
         .route("/v1/posture", post(set_posture))
+        .route("/v1/feeds", get(feeds::list))
+        .route("/v1/feeds/refresh", post(feeds::refresh))
         .route("/v1/reload", post(reload))
         .route("/v1/blocks", post(block))
         // Catches everything that follows, for a network has a slash.
@@ -258,7 +261,7 @@ fn wrong_target(error: &TargetError) -> ApiError {
 async fn unknown_path(uri: Uri) -> Response {
     let error = format!("there is no {}", uri.path());
     let hint = "the paths begin with /v1/: status, stats, signatures, events, lists, why, log, \
-                posture, reload, blocks, trusted";
+                posture, feeds, reload, blocks, trusted";
     ApiError::new(StatusCode::NOT_FOUND, error, Some(hint.to_owned())).into_response()
 }
 

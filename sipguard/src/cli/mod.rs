@@ -7,6 +7,7 @@ mod check;
 mod events;
 mod exit;
 mod explain;
+mod feeds;
 mod list;
 mod log;
 mod out;
@@ -67,6 +68,7 @@ enum Verb {
     Why(why::Args),
     Log(log::Args),
     Events(events::Args),
+    Feeds(feeds::Args),
     Posture(posture::Args),
     Status(status::Args),
     Replay(replay::Args),
@@ -114,6 +116,7 @@ fn dispatch(Args { socket, verb }: Args) -> Result<(), Failure> {
         Verb::Why(args) => why::run(&args, &client(socket)),
         Verb::Log(args) => log::run(&args, &client(socket)),
         Verb::Events(args) => events::run(&args, &client(socket)),
+        Verb::Feeds(args) => feeds::run(&args, &client(socket)),
         Verb::Posture(args) => posture::run(&args, &client(socket)),
         Verb::Status(args) => status::run(&args, &client(socket)),
         Verb::Replay(args) => replay::run(&args),

@@ -20,7 +20,7 @@ use tracing::{info, warn};
 
 use super::{
     By, ControlSocket, Daemon, Entered, Error, Place, Shared, SocketError, audit::log_note, bans,
-    events::pump, memory::give_back, reload, restore::restore,
+    events::pump, feeds, memory::give_back, reload, restore::restore,
 };
 use crate::{
     api,
@@ -112,7 +112,8 @@ async fn start_and_serve(options: &Options) -> Result<(), RunError> {
     let (socket, listener) = ControlSocket::bind(path)?;
     let listener = UnixListener::from_std(listener)?;
     // What an earlier run has left holds before the first packet is judged.
-    let (history, mut earlier) = History::start(options.state.as_deref().unwrap_or(&plan.state));
+    let state = options.state.clone().unwrap_or_else(|| plan.state.clone());
+    let (history, mut earlier) = History::start(&state);
     let mut entered = Entered::default();
     match timeout(LOADING, earlier.recv()).await {
         Ok(Some(Some(state))) => {
@@ -141,6 +142,7 @@ async fn start_and_serve(options: &Options) -> Result<(), RunError> {
         tasks.spawn(bans::pump(bans_told, shared.clone()));
     }
     tasks.spawn(restore_later(earlier, shared.clone()));
+    tasks.spawn(feeds::run(shared.clone(), state));
     serve(shared, listener, signals).await;
     drop(tasks);
     info!(target: "sipguard::audit", action = "stop");

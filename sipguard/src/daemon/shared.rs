@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::{Mutex, MutexGuard, OwnedMutexGuard};
 
-use super::{Daemon, Journal, Place};
+use super::{Daemon, Journal, Place, feeds::Desk};
 
 /// A handle to the one daemon. Each request has it to itself from beginning to
 /// end, so that none sees another half done.
@@ -19,6 +19,7 @@ struct Inner {
     reload: Arc<Mutex<()>>,
     place: Place,
     events: Journal,
+    feeds: Desk,
 }
 
 impl Shared {
@@ -30,6 +31,7 @@ impl Shared {
             reload: Arc::default(),
             place,
             events: Journal::default(),
+            feeds: Desk::default(),
         }))
     }
 
@@ -52,6 +54,11 @@ impl Shared {
     #[must_use]
     pub fn place(&self) -> &Place {
         &self.0.place
+    }
+
+    /// Where feeds are asked for out of turn.
+    pub(super) fn feeds(&self) -> &Desk {
+        &self.0.feeds
     }
 
     /// What the kernel program told of single packets.

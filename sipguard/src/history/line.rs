@@ -51,6 +51,8 @@ kinds! {
     Ban = "ban";
     /// A ban that was lifted before its end.
     Unban = "unban";
+    /// A feed has changed, has ended, fails, or is well again.
+    Feed = "feed";
 }
 
 impl Kind {

@@ -24,6 +24,7 @@ use super::{
     choices::{Fragments, Mode, OptionsRule, Posture, Stealth},
     cps::CpsClass,
     events::EventSettings,
+    feeds::FeedSettings,
     limits::{Limits, quarter},
     modes::{Modes, RuleMode},
     shared::Shared,
@@ -145,6 +146,11 @@ pub struct Plan {
     pub events: EventSettings,
     pub trusted: Shared<BTreeMap<Target, Peer>>,
     pub blocked: Shared<BTreeMap<IpNet, Block>>,
+    /// The feeds, by name.
+    pub feeds: BTreeMap<String, FeedSettings>,
+    /// What they hold now. The files do not say: whoever reads the feeds puts
+    /// it in.
+    pub fed: Shared<BTreeSet<IpNet>>,
     /// Protected destinations; with none, every destination is protected.
     pub protected: BTreeSet<IpNet>,
     /// The enabled ones; the index is the number that the automaton reports.
@@ -280,6 +286,8 @@ impl Default for Plan {
             events: EventSettings::default(),
             trusted: Shared::default(),
             blocked: Shared::default(),
+            feeds: BTreeMap::new(),
+            fed: Shared::default(),
             protected: BTreeSet::new(),
             signatures: Vec::new(),
             policy: zeroed_policy(),
@@ -313,6 +321,7 @@ impl fmt::Debug for Plan {
             .field("events", &self.events)
             .field("trusted", &self.trusted)
             .field("blocked", &self.blocked)
+            .field("feeds", &self.feeds)
             .field("protected", &self.protected)
             .field("signatures", &self.signatures)
             .finish_non_exhaustive()
