@@ -251,11 +251,15 @@ fn configuration_files_are_listed_and_hold_every_key() {
             assert!(row[2].contains(&format!("`{head}`")), "{file}: {head}");
             for key in known_keys(file, &head).into_iter().filter(|key| can_be_set(key)) {
                 let is_section = manual.contains(&format!("\n[{name}.{key}]\n"));
-                assert!(is_section || is_written(&manual, &key), "{file}: {head} {key}");
+                let is_list = manual.contains(&format!("\n#[[{name}.{key}]]\n"));
+                assert!(is_section || is_list || is_written(&manual, &key), "{file}: {head} {key}");
             }
         }
     }
     let manual = read("config/sipguard.toml");
+    for key in known_keys(policy::SETTINGS, "[[feeds.feed]]") {
+        assert!(is_written(&manual, &key), "feeds.feed.{key}");
+    }
     for part in ["stranger", "strangers", "verified", "subnet", "ports", "message"] {
         for key in known_keys(policy::SETTINGS, &format!("[limits.{part}]")) {
             assert!(is_written(&manual, &key), "limits.{part}.{key}");

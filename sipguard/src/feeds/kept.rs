@@ -19,6 +19,9 @@ pub const FOLDER: &str = "feeds";
 /// How the first line begins.
 const HEAD: &str = "# sipguard feed ";
 
+/// The last line: what is cut off has none.
+const END: &str = "# end";
+
 /// By what a version is known again.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Version {
@@ -89,6 +92,7 @@ impl Kept {
         for net in &self.nets {
             writeln!(file, "{}", net_text(*net))?;
         }
+        writeln!(file, "{END}")?;
         file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
         fs::rename(new, path)
     }
@@ -104,7 +108,8 @@ impl Kept {
             Err(error) => return Err(error),
         };
         let damaged = || io::Error::new(io::ErrorKind::InvalidData, "the file is damaged");
-        let mut lines = text.lines();
+        let text = text.strip_suffix('\n').and_then(|text| text.strip_suffix(END));
+        let mut lines = text.ok_or_else(damaged)?.lines();
         let head = lines.next().and_then(|line| line.strip_prefix(HEAD)).ok_or_else(damaged)?;
         let mut kept: Self = serde_json::from_str(head).map_err(|_| damaged())?;
         kept.nets =
