@@ -327,6 +327,8 @@ fn examples_of_json_are_what_the_socket_speaks() {
     example::<wire::Why>("### Why");
     let log: wire::Log = example("### Log");
     assert!(log.lines.iter().all(|line| history::Kind::from_name(&line.kind).is_some()));
+    example::<wire::Feeds>("### Feeds");
+    example::<wire::FeedsWish>("### FeedsWish");
     example::<wire::Entry>("### Entry");
     example::<wire::Added>("### Added");
     example::<wire::Removed>("### Removed");
@@ -369,6 +371,7 @@ fn capacities_are_those_of_the_code() {
         ("headers of one name", MAX_HEADERS as usize),
         ("lines of a body", MAX_BODY_LINES as usize),
         ("IPv6 extension headers", MAX_EXTENSIONS as usize),
+        ("feeds", policy::MAX_FEEDS),
         ("MiB of a configuration file", (policy::MAX_FILE_BYTES >> 20) as usize),
     ] {
         let row = rows.iter().find(|row| row[0].starts_with(what));
