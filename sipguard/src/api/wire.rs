@@ -11,6 +11,13 @@ use serde_json::Value;
 pub use self::feeds::{Feed, Feeds, FeedsWish};
 use crate::ttl::Ttl;
 
+mod pulse;
+
+pub use self::pulse::*;
+mod web;
+
+pub use web::*;
+
 /// Answer to `GET /v1/status`.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Status {
@@ -31,6 +38,7 @@ pub struct Status {
     pub banned: usize,
     pub events: Events,
     pub history: History,
+    pub web: Web,
     /// The last reload, successful or not.
     pub reload: Option<LastReload>,
 }
@@ -358,7 +366,7 @@ pub struct LogLine {
     /// Such as `ban`.
     #[serde(rename = "type")]
     pub kind: String,
-    /// `uid:` with a user's id, `rule:` with a rule, `signal`, `timer`, `safety`
+    /// `uid:` with a user's id, `web`, `rule:` with a rule, `signal`, `timer`, `safety`
     /// or `sipguard`.
     pub by: String,
     pub target: Option<String>,
@@ -419,7 +427,7 @@ pub struct Listed {
     pub added: Option<Timestamp>,
     /// When it ends; none for an entry without end.
     pub until: Option<Timestamp>,
-    /// The user who added it.
+    /// The user who added it; for the web page, the daemon's own.
     pub uid: Option<u32>,
 }
 

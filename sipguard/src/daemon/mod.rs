@@ -14,6 +14,7 @@ mod host;
 mod memory;
 mod nets;
 mod place;
+mod pulse;
 mod reload;
 mod restore;
 mod run;
@@ -21,6 +22,8 @@ mod safety;
 mod shared;
 mod socket;
 mod stats;
+mod token;
+mod web;
 mod why;
 
 pub use audit::By;
@@ -33,12 +36,15 @@ pub use feeds::refresh as refresh_feeds;
 pub use filter::{Filter, FilterError};
 pub use host::Host;
 pub use place::Place;
+pub use pulse::{KEPT as PULSES_KEPT, Pulses};
 pub use reload::reload;
 pub use restore::Entered;
 pub use run::{Options, RunError, run};
 pub use safety::Refusal;
 pub use shared::Shared;
 pub use socket::{ControlSocket, DEFAULT_SOCKET, GROUP, SocketError};
+pub use token::{TOKEN_FILE, Token};
+pub use web::WebState;
 pub use why::{log, why};
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::{Mutex, MutexGuard, OwnedMutexGuard};
 
-use super::{Daemon, Journal, Place, feeds::Desk};
+use super::{Daemon, Journal, Place, Pulses, feeds::Desk};
 
 /// A handle to the one daemon. Each request has it to itself from beginning to
 /// end, so that none sees another half done.
@@ -20,6 +20,7 @@ struct Inner {
     place: Place,
     events: Journal,
     feeds: Desk,
+    pulse: Pulses,
 }
 
 impl Shared {
@@ -32,6 +33,7 @@ impl Shared {
             place,
             events: Journal::default(),
             feeds: Desk::default(),
+            pulse: Pulses::default(),
         }))
     }
 
@@ -59,6 +61,12 @@ impl Shared {
     /// Where feeds are asked for out of turn.
     pub(super) fn feeds(&self) -> &Desk {
         &self.0.feeds
+    }
+
+    /// What happens, second by second.
+    #[must_use]
+    pub fn pulse(&self) -> &Pulses {
+        &self.0.pulse
     }
 
     /// What the kernel program told of single packets.

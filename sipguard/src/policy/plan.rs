@@ -30,6 +30,7 @@ use super::{
     shared::Shared,
     signature::Signature,
     target::Target,
+    web::WebSettings,
 };
 
 /// Entries of trusted.toml at most.
@@ -144,6 +145,7 @@ pub struct Plan {
     pub modes: Modes,
     pub limits: Limits,
     pub events: EventSettings,
+    pub web: WebSettings,
     pub trusted: Shared<BTreeMap<Target, Peer>>,
     pub blocked: Shared<BTreeMap<IpNet, Block>>,
     /// The feeds, by name.
@@ -284,6 +286,7 @@ impl Default for Plan {
             modes: Modes::default(),
             limits: Limits::default(),
             events: EventSettings::default(),
+            web: WebSettings::default(),
             trusted: Shared::default(),
             blocked: Shared::default(),
             feeds: BTreeMap::new(),
@@ -319,6 +322,7 @@ impl fmt::Debug for Plan {
             .field("modes", &self.modes)
             .field("limits", &self.limits)
             .field("events", &self.events)
+            .field("web", &self.web)
             .field("trusted", &self.trusted)
             .field("blocked", &self.blocked)
             .field("feeds", &self.feeds)

@@ -20,6 +20,7 @@ pub(super) mod feeds;
 pub(super) mod limits;
 pub(super) mod rules;
 pub(super) mod values;
+pub(super) mod web;
 
 /// Protected destinations at most.
 pub const MAX_PROTECTED: usize = 4096;
@@ -35,6 +36,7 @@ pub(super) const SECTIONS: &[&str] = &[
     "events",
     "control",
     "state",
+    "web",
     "feeds",
 ];
 pub(super) const INTERFACES: &[&str] = &["names", "mode"];
@@ -85,6 +87,9 @@ pub(super) fn read(table: &DeTable<'_>, plan: &mut Plan, problems: &mut Problems
     }
     if let Some(section) = root.section("state", STATE, problems) {
         state(section, plan, problems);
+    }
+    if let Some(section) = root.section("web", web::WEB, problems) {
+        web::web(section, plan, problems);
     }
     if let Some(section) = root.section("feeds", feeds::FEEDS, problems) {
         feeds::feeds(section, plan, problems);
