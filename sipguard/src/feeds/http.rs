@@ -152,6 +152,7 @@ impl<'a> Http<'a> {
             }
             ureq::Error::HostNotFound => "the server's name has no address".to_owned(),
             ureq::Error::Decompress(..) => "what is compressed is damaged or cut off".to_owned(),
+            ureq::Error::Io(error) => error.to_string(),
             other => other.to_string(),
         };
         FeedError::Http(sanitise(&text, SHOWN))

@@ -14,8 +14,6 @@ pub struct Status {
     pub settings: FeedSettings,
     /// Entries in force.
     pub entries: usize,
-    /// Those that a trusted peer is touched by: they do not hold for him.
-    pub trusted: usize,
     /// Those left out because they would hit this host or its gateway.
     pub own: usize,
     pub skipped: Skipped,
@@ -30,12 +28,6 @@ pub struct Status {
     pub last_error: Option<String>,
     /// It is being read just now.
     pub reading: bool,
-}
-
-impl Status {
-    /// Its last good version is too old to hold.
-    #[must_use]
-    pub fn is_over(&self) -> bool {
-        self.settings.enabled && self.age.is_some_and(|age| age >= self.max_age)
-    }
+    /// Its last good version is too old, and does not hold any more.
+    pub is_over: bool,
 }

@@ -30,14 +30,22 @@ impl Daemon {
     /// How each feed is doing.
     #[must_use]
     pub fn feeds(&self) -> Vec<Status> {
-        let trusted = self.plan.trusted.keys().chain(self.allows.keys());
-        self.feeds.statuses(trusted, Timestamp::now())
+        self.feeds.statuses(Timestamp::now())
     }
 
     /// The same for the control socket.
     #[must_use]
     pub fn feeds_wire(&self) -> wire::Feeds {
-        wire::Feeds { feeds: self.feeds().iter().map(feed_wire).collect() }
+        let touching = self.touching_trust();
+        let wire = |status: &Status| {
+            let trusted = touching.get(status.name.as_str()).copied().unwrap_or_default();
+            feed_wire(status, trusted)
+        };
+        wire::Feeds { feeds: self.feeds().iter().map(wire).collect() }
+    }
+
+    fn touching_trust(&self) -> BTreeMap<&str, usize> {
+        self.feeds.touching(self.plan.trusted.keys().chain(self.allows.keys()))
     }
 
     /// The settings of all feeds, each with when its source last said that what
@@ -158,18 +166,16 @@ impl Daemon {
         let words = format!("added {added}, removed {removed}: {new} entries");
         let skipped = kept.skipped;
         info!(target: "sipguard::audit", action = "feed", feed = name, added, removed, entries = new, unreadable = skipped.unreadable, wide = skipped.wide, special = skipped.special);
-        if let Some(status) = self.feeds().into_iter().find(|status| status.name == name) {
-            if status.own > 0 {
-                warn!(
-                    "feed {name}: {} entries would hit this host or its gateway, and are left out",
-                    status.own
-                );
-            }
-            if status.trusted > 0 {
-                warn!(
-                    "feed {name}: {} entries touch trusted peers, for whom they do not hold",
-                    status.trusted
-                );
+        let own = self.feeds().into_iter().find(|status| status.name == name);
+        if let Some(Status { own: own @ 1.., .. }) = own {
+            warn!(
+                "feed {name}: {own} entries would hit this host or its gateway, and are left out"
+            );
+        }
+        match self.touching_trust().get(name) {
+            None | Some(0) => {}
+            Some(count) => {
+                warn!("feed {name}: {count} entries touch trusted peers, for whom they do not hold")
             }
         }
         // Who is let in again is still held to every other rule; who stays
@@ -191,7 +197,7 @@ impl Daemon {
     /// How long until a feed is too old, on the wall clock.
     pub(in crate::daemon) fn next_feed_end(&self) -> Option<Duration> {
         let feeds = self.feeds().into_iter();
-        let alive = feeds.filter(|feed| feed.settings.enabled && !feed.is_over());
+        let alive = feeds.filter(|feed| feed.settings.enabled && !feed.is_over);
         alive.filter_map(|feed| Some(feed.max_age.saturating_sub(feed.age?))).min()
     }
 
@@ -278,13 +284,13 @@ impl Daemon {
     }
 }
 
-fn feed_wire(status: &Status) -> wire::Feed {
-    let Status { name, settings, entries, trusted, own, skipped, age, .. } = status;
+fn feed_wire(status: &Status, trusted: usize) -> wire::Feed {
+    let Status { name, settings, entries, own, skipped, age, .. } = status;
     let state = if !settings.enabled {
         "off"
     } else if status.reading {
         "reading"
-    } else if status.is_over() {
+    } else if status.is_over {
         "over"
     } else if age.is_none() {
         "empty"
@@ -300,7 +306,7 @@ fn feed_wire(status: &Status) -> wire::Feed {
         enabled: settings.enabled,
         state: state.to_owned(),
         entries: *entries,
-        trusted: *trusted,
+        trusted,
         own: *own,
         skipped: *skipped,
         age: age.map(|age| age.as_secs()),
@@ -309,5 +315,115 @@ fn feed_wire(status: &Status) -> wire::Feed {
         last_ok: status.last_ok,
         changed: status.changed,
         last_error: status.last_error.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::{
+        daemon::{By, fake::Fake},
+        feeds::{Read, Skipped},
+        policy::{self, FILES, parse_net},
+    };
+
+    const ONE: &str = "[[feeds.feed]]\nname = \"a\"\nurl = \"https://lists.example/a\"\n";
+
+    fn config(main: &str) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for name in FILES {
+            fs::write(dir.path().join(name), if name == policy::SETTINGS { main } else { "" })
+                .unwrap();
+        }
+        dir
+    }
+
+    fn new(daemon: &Daemon, nets: &[&str]) -> Fetched {
+        let (settings, _) = daemon.feed_turns()["a"].clone();
+        let mut nets: Vec<IpNet> = nets.iter().map(|net| parse_net(net).unwrap()).collect();
+        nets.sort_unstable();
+        let read = Read { nets, skipped: Skipped::default(), has_text: true };
+        Fetched::New(read, Version::of(&settings))
+    }
+
+    fn read(daemon: &mut Daemon, fetched: Result<Fetched, FeedError>) -> bool {
+        let (settings, _) = daemon.feed_turns()["a"].clone();
+        daemon.feed_read("a", &settings, fetched).is_some()
+    }
+
+    #[test]
+    fn f47_a_version_holds_as_a_whole_or_the_last_one_does() {
+        let (fake, dir) = (Fake::default(), config(ONE));
+        let mut daemon = fake.daemon(dir.path());
+        let first = new(&daemon, &["192.0.2.1", "192.0.2.2", "10.0.0.2"]);
+        assert!(read(&mut daemon, Ok(first)));
+        assert_eq!(fake.take(), ["apply 192.0.2.1/32 192.0.2.2/32"], "but for this host");
+        // The same once more needs no kernel.
+        let same = new(&daemon, &["192.0.2.1", "192.0.2.2", "10.0.0.2"]);
+        assert!(read(&mut daemon, Ok(same)) && read(&mut daemon, Ok(Fetched::Unchanged)));
+        assert_eq!(fake.take(), [] as [String; 0]);
+
+        fake.asked().refuses = true;
+        let second = new(&daemon, &["192.0.2.3"]);
+        assert!(!read(&mut daemon, Ok(second)));
+        fake.asked().refuses = false;
+        fake.take();
+        let [status] = daemon.feeds().try_into().unwrap();
+        assert_eq!(status.entries, 2);
+        assert_eq!(status.last_error.as_deref(), Some("the kernel refused: the list is full"));
+        assert!(!read(&mut daemon, Err(FeedError::Status(503))));
+        assert_eq!(daemon.feeds()[0].entries, 2);
+
+        let second = new(&daemon, &["192.0.2.3"]);
+        assert!(read(&mut daemon, Ok(second)));
+        assert_eq!(fake.take(), ["apply 192.0.2.3/32"]);
+        assert_eq!(daemon.feeds()[0].last_error, None);
+    }
+
+    #[test]
+    fn f47_reloads_keep_feeds_and_drop_those_that_are_gone() {
+        let (fake, dir) = (Fake::default(), config(ONE));
+        let mut daemon = fake.daemon(dir.path());
+        let first = new(&daemon, &["192.0.2.1"]);
+        assert!(read(&mut daemon, Ok(first)));
+        fake.take();
+        let (plan, notes) = daemon.place().load().unwrap();
+        daemon.replace(plan, notes, By::Signal).unwrap();
+        assert_eq!(fake.take(), ["apply 192.0.2.1/32"]);
+        // What was read by settings of before is not taken.
+        let (before, _) = daemon.feed_turns()["a"].clone();
+        fs::write(dir.path().join(policy::SETTINGS), format!("{ONE}max_entries = 7\n")).unwrap();
+        let (plan, notes) = daemon.place().load().unwrap();
+        assert_eq!(daemon.replace(plan, notes, By::Signal).unwrap().summary, "~1 feeds");
+        fake.take();
+        let late = new(&daemon, &["192.0.2.9"]);
+        assert!(daemon.feed_read("a", &before, Ok(late)).is_none());
+        assert_eq!(daemon.feeds()[0].entries, 1);
+        assert_eq!(daemon.feed_turns()["a"].1, None, "it is read anew");
+
+        fs::write(dir.path().join(policy::SETTINGS), "").unwrap();
+        let (plan, notes) = daemon.place().load().unwrap();
+        assert_eq!(daemon.replace(plan, notes, By::Signal).unwrap().summary, "-1 feeds");
+        assert_eq!(fake.take(), ["apply "]);
+        assert!(daemon.feeds().is_empty());
+    }
+
+    #[test]
+    fn f47_what_is_too_old_goes_and_comes_back_when_confirmed() {
+        let (fake, dir) = (Fake::default(), config(ONE));
+        let mut daemon = fake.daemon(dir.path());
+        let first = new(&daemon, &["192.0.2.1"]);
+        let Fetched::New(read_now, version) = first else { panic!() };
+        let long_ago = Timestamp::now() - Duration::from_secs(3 * 86_400 + 1);
+        let kept = Kept::new(version, read_now.skipped, read_now.nets, long_ago);
+        daemon.restore_feeds(BTreeMap::from([("a".to_owned(), kept)]));
+        assert_eq!(fake.take(), [] as [String; 0], "it is too old from the start");
+        assert!(daemon.feeds()[0].is_over && !daemon.has_old_feeds());
+        assert_eq!(daemon.feeds_wire().feeds[0].state, "over");
+        assert!(read(&mut daemon, Ok(Fetched::Unchanged)));
+        assert_eq!(fake.take(), ["apply 192.0.2.1/32"]);
+        assert_eq!(daemon.feeds_wire().feeds[0].state, "ok");
     }
 }

@@ -103,19 +103,23 @@ impl Feeds {
         self.held().filter(move |(_, outer)| covers(*outer, net))
     }
 
-    /// How they are doing. Those of the trusted for whom entries do not hold
-    /// are counted.
-    pub(in crate::daemon) fn statuses<'a>(
+    /// How they are doing.
+    pub(in crate::daemon) fn statuses(&self, now: Timestamp) -> Vec<Status> {
+        self.0.iter().map(|(name, feed)| status(name, feed, now)).collect()
+    }
+
+    /// Of each feed, how many entries do not hold for some of the trusted.
+    pub(in crate::daemon) fn touching<'a>(
         &self,
         trusted: impl Iterator<Item = &'a Target>,
-        now: Timestamp,
-    ) -> Vec<Status> {
+    ) -> BTreeMap<&str, usize> {
         let trusted: Ranges = trusted.map(|target| target.net).collect();
-        self.0.iter().map(|(name, feed)| status(name, feed, &trusted, now)).collect()
+        let touching = |feed: &Feed| feed.held.iter().filter(|net| trusted.touch(**net)).count();
+        self.0.iter().map(|(name, feed)| (name.as_str(), touching(feed))).collect()
     }
 }
 
-fn status(name: &str, feed: &Feed, trusted: &Ranges, now: Timestamp) -> Status {
+fn status(name: &str, feed: &Feed, now: Timestamp) -> Status {
     let Feed { settings, kept, held, last_error, reading, is_over } = feed;
     let kept = kept.as_deref();
     let is_in_force = settings.enabled && !is_over;
@@ -123,7 +127,6 @@ fn status(name: &str, feed: &Feed, trusted: &Ranges, now: Timestamp) -> Status {
     Status {
         name: name.to_owned(),
         entries: held.len(),
-        trusted: held.iter().filter(|net| trusted.touch(**net)).count(),
         own: all.saturating_sub(held.len()),
         skipped: kept.map(|kept| kept.skipped).unwrap_or_default(),
         age: kept.map(|kept| age(kept, now)),
@@ -132,6 +135,7 @@ fn status(name: &str, feed: &Feed, trusted: &Ranges, now: Timestamp) -> Status {
         changed: kept.map(|kept| kept.changed),
         last_error: last_error.clone(),
         reading: *reading,
+        is_over: *is_over,
         settings: settings.clone(),
     }
 }
@@ -197,9 +201,10 @@ mod tests {
             feeds.over(parse_net("192.0.2.1").unwrap()).map(|(name, _)| name).collect();
         assert_eq!(over, ["a", "b"]);
         let peer: Target = "198.51.100.7:5060".parse().unwrap();
-        let [a, b] = feeds.statuses([&peer].into_iter(), now()).try_into().unwrap();
-        assert_eq!((a.entries, a.own, a.trusted), (1, 2, 0));
-        assert_eq!((b.entries, b.own, b.trusted), (2, 0, 1));
+        let [a, b] = feeds.statuses(now()).try_into().unwrap();
+        assert_eq!((a.entries, a.own), (1, 2));
+        assert_eq!((b.entries, b.own), (2, 0));
+        assert_eq!(feeds.touching([&peer].into_iter()), BTreeMap::from([("a", 0), ("b", 1)]));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::{
 };
 
 use tokio::{
+    sync::oneshot,
     task::{JoinSet, spawn_blocking},
     time::sleep,
 };
@@ -22,6 +23,24 @@ use crate::{
 /// How often the wall clock is looked at, at least: it may be set.
 const GLANCE: Duration = Duration::from_secs(30);
 
+/// An end that could not be brought about is tried again after this.
+const SOON: Duration = Duration::from_millis(200);
+
+/// Somebody who waits, and how many times each feed must end until then.
+struct Waiting {
+    ends: BTreeMap<String, u32>,
+    done: oneshot::Sender<()>,
+}
+
+impl Waiting {
+    fn ended(&mut self, name: &str) {
+        if let Some(ends) = self.ends.get_mut(name) {
+            *ends = ends.saturating_sub(1);
+        }
+        self.ends.retain(|_, ends| *ends > 0);
+    }
+}
+
 /// Reads feeds for as long as it is let, and keeps what is good of them below
 /// the state directory. What an earlier run has kept there comes first.
 pub(in crate::daemon) async fn run(shared: Shared, state: PathBuf) {
@@ -29,15 +48,18 @@ pub(in crate::daemon) async fn run(shared: Shared, state: PathBuf) {
     restore(&shared, &folder).await;
     let mut turns = Turns::default();
     let mut jobs: JoinSet<(String, bool)> = JoinSet::new();
-    let mut waiting: Vec<Ask> = Vec::new();
+    let mut waiting: Vec<Waiting> = Vec::new();
     loop {
         let feeds = shared.daemon().await.feed_turns();
         for gone in turns.set(&feeds, Instant::now()) {
             Kept::forget(&folder, &gone);
         }
-        for mut ask in shared.feeds().take() {
-            ask.names.retain(|name| turns.hurry(name, Instant::now()));
-            waiting.push(ask);
+        for Ask { names, done } in shared.feeds().take() {
+            let ends = |name: String| {
+                let ends = turns.hurry(&name, Instant::now())?;
+                Some((name, ends))
+            };
+            waiting.push(Waiting { ends: names.into_iter().filter_map(ends).collect(), done });
         }
         waiting = answered(waiting);
         for (name, settings) in turns.begin(Instant::now()) {
@@ -48,26 +70,25 @@ pub(in crate::daemon) async fn run(shared: Shared, state: PathBuf) {
             });
         }
         let wait = turns.next().map(|next| next.saturating_duration_since(Instant::now()));
-        let end = shared.daemon().await.next_feed_end();
+        let end = shared.daemon().await.next_feed_end().map(|end| end.max(SOON));
         let wait = [wait, end].into_iter().flatten().min().unwrap_or(GLANCE).min(GLANCE);
         tokio::select! {
             () = shared.feeds().rung() => {}
             () = sleep(wait) => end_old(&shared).await,
             Some(Ok((name, good))) = jobs.join_next() => {
                 turns.end(&name, good, Instant::now(), getrandom::u32().unwrap_or(u32::MAX / 2));
-                waiting.iter_mut().for_each(|ask| { ask.names.remove(&name); });
+                waiting.iter_mut().for_each(|one| one.ended(&name));
             }
         }
     }
 }
 
 /// Tells those who wait for nothing any more, and gives the others.
-fn answered(waiting: Vec<Ask>) -> Vec<Ask> {
-    let (done, others): (Vec<Ask>, Vec<Ask>) =
-        waiting.into_iter().partition(|ask| ask.names.is_empty());
-    for ask in done {
+fn answered(waiting: Vec<Waiting>) -> Vec<Waiting> {
+    let (done, others): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|one| one.ends.is_empty());
+    for one in done {
         // Who does not wait any more needs no answer.
-        let _ = ask.done.send(());
+        let _ = one.done.send(());
     }
     others
 }

@@ -72,12 +72,21 @@ impl Turns {
         gone
     }
 
-    /// Reads a feed at once, if it is known and not switched off.
-    pub(super) fn hurry(&mut self, name: &str, now: Instant) -> bool {
-        let Some(turn) = self.0.get_mut(name) else { return false };
-        // Who is being read now is what was asked for.
-        turn.next = turn.next.map(|_| now);
-        true
+    /// Reads a feed at once. Gives how many times it ends until that is done:
+    /// what is being read now may be older than the question. `None` where it is
+    /// unknown or switched off.
+    pub(super) fn hurry(&mut self, name: &str, now: Instant) -> Option<u32> {
+        let turn = self.0.get_mut(name)?;
+        match &mut turn.next {
+            Some(next) => {
+                *next = now;
+                Some(1)
+            }
+            None => {
+                turn.again = true;
+                Some(2)
+            }
+        }
     }
 
     /// Feeds whose turn it is; from now on they are being read.
@@ -184,12 +193,16 @@ mod tests {
         turns.end("a", true, now, HALF);
         turns.end("b", true, now, HALF);
         assert_eq!(begun(&mut turns, now), ["a"]);
-        assert!(turns.hurry("b", now) && !turns.hurry("c", now));
+        assert_eq!((turns.hurry("b", now), turns.hurry("c", now)), (Some(1), None));
+        assert_eq!(begun(&mut turns, now), ["b"]);
+        // What is asked for while it is read, is read once more.
+        assert_eq!(turns.hurry("b", now), Some(2));
+        turns.end("b", true, now, HALF);
         assert_eq!(begun(&mut turns, now), ["b"]);
         // Switched off is not gone.
         all.get_mut("a").unwrap().0.enabled = false;
         assert!(turns.set(&all, now).is_empty());
-        assert!(!turns.hurry("a", now));
+        assert_eq!(turns.hurry("a", now), None);
         assert_eq!(turns.set(&feeds(&["a"]), now), ["b"]);
     }
 }
