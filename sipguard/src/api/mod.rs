@@ -17,6 +17,7 @@
 //! | `GET /v1/lists?kind=blocked`, `trusted`, `banned` or `verified` | | [`wire::Lists`] |
 //! | `GET /v1/why/{address}` | | [`wire::Why`] |
 //! | `GET /v1/log?ip=&since=&type=&limit=` | | [`wire::Log`] |
+//! | `GET /v1/report?since=` | | [`wire::Report`] |
 //! | `GET /v1/posture` | | [`wire::Posture`] |
 //! | `POST /v1/posture` | [`wire::PostureWish`] | [`wire::PostureChanged`] |
 //! | `GET /v1/feeds` | | [`wire::Feeds`] |

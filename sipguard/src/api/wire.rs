@@ -12,11 +12,11 @@ pub use self::feeds::{Feed, Feeds, FeedsWish};
 use crate::ttl::Ttl;
 
 mod pulse;
+mod report;
 
-pub use self::pulse::*;
 mod web;
 
-pub use web::*;
+pub use self::{pulse::*, report::*, web::*};
 
 /// Answer to `GET /v1/status`.
 #[derive(Debug, Serialize, Deserialize)]
@@ -135,7 +135,7 @@ pub struct Stats {
     pub events: Events,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct InterfaceMode {
     pub name: String,
     /// `native` or `generic`.

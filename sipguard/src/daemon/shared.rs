@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::{Mutex, MutexGuard, OwnedMutexGuard};
 
-use super::{Daemon, Journal, Place, Pulses, feeds::Desk};
+use super::{Daemon, Journal, Place, Pulses, feeds::Desk, report::Recorder};
 
 /// A handle to the one daemon. Each request has it to itself from beginning to
 /// end, so that none sees another half done.
@@ -21,6 +21,7 @@ struct Inner {
     events: Journal,
     feeds: Desk,
     pulse: Pulses,
+    recorder: Recorder,
 }
 
 impl Shared {
@@ -34,6 +35,7 @@ impl Shared {
             events: Journal::default(),
             feeds: Desk::default(),
             pulse: Pulses::default(),
+            recorder: Recorder::default(),
         }))
     }
 
@@ -67,6 +69,11 @@ impl Shared {
     #[must_use]
     pub fn pulse(&self) -> &Pulses {
         &self.0.pulse
+    }
+
+    /// What the history will hold of the last minutes.
+    pub(super) fn recorder(&self) -> &Recorder {
+        &self.0.recorder
     }
 
     /// What the kernel program told of single packets.
