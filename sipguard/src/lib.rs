@@ -8,6 +8,7 @@ pub mod explain;
 pub mod feeds;
 pub mod history;
 pub mod kernel;
+pub mod metrics;
 pub mod offender;
 pub mod policy;
 pub mod replay;

@@ -7,6 +7,7 @@
 //!
 //! | Request | Body | Answer |
 //! |---|---|---|
+//! | `GET /metrics` | | [`crate::metrics::METRICS`] as text |
 //! | `GET /v1/status` | | [`wire::Status`] |
 //! | `GET /v1/stats` | | [`wire::Stats`] |
 //! | `GET /v1/signatures` | | [`wire::Signatures`] |
@@ -36,6 +37,7 @@ mod events;
 mod failure;
 mod feeds;
 mod json;
+mod metrics;
 mod pulse;
 mod server;
 mod stream;

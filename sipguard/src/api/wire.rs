@@ -13,7 +13,6 @@ use crate::ttl::Ttl;
 
 mod pulse;
 mod report;
-
 mod web;
 
 pub use self::{pulse::*, report::*, web::*};
