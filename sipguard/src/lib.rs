@@ -2,11 +2,14 @@
 
 pub mod alerts;
 pub mod api;
+pub mod capture;
 pub mod cli;
 pub mod daemon;
 pub mod endpoint;
 pub mod explain;
+pub mod hep;
 pub mod history;
+pub mod import;
 pub mod kernel;
 pub mod metrics;
 pub mod offender;

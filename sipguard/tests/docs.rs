@@ -10,7 +10,7 @@ use sipguard::{api::wire, cli, daemon, history, metrics::METRICS, policy};
 use sipguard_common::{
     abi::{
         BANS, ENDPOINTS, ENDPOINTS_UNPROVEN, EVENT_BYTES, INTERFACE_SLOTS, KEEPALIVES, Learned,
-        SITES,
+        SITES, SNAPLEN_MAX,
     },
     automaton::{MAX_CONDITIONS, MAX_JOINED, MAX_SIGNATURES},
     frame::MAX_EXTENSIONS,
@@ -425,6 +425,7 @@ fn capacities_are_those_of_the_code() {
         ("lines of one answer of `log`", history::MAX_LINES),
         ("events kept of each rule", daemon::KEPT_PER_RULE),
         ("events that a follower", daemon::BEHIND),
+        ("bytes of a packet in a capture", SNAPLEN_MAX as usize),
         ("bytes of a payload in an event", EVENT_BYTES),
         ("bytes of a UDP payload", PAYLOAD_MAX as usize),
         ("bytes of a signature's text", policy::MAX_TEXT),

@@ -1,5 +1,7 @@
 //! The caller's side of the control socket.
 
+mod capture;
+
 use std::{io, net::IpAddr, path::PathBuf, time::Duration};
 
 use http_body_util::{BodyExt, Full};
@@ -14,6 +16,7 @@ use ipnet::IpNet;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::{net::UnixStream, runtime, time::timeout};
 
+pub use self::capture::Ended;
 use super::wire::{
     Added, AlertTest, AlertTestWish, Alerts, Dashboard, Entry, EventLine, Failure, Kind, Lists,
     Log, Posture, PostureChanged, PostureWish, Reloaded, Removed, Report, Signatures, Stats,

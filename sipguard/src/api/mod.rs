@@ -20,6 +20,7 @@
 //! | `GET /v1/lists?kind=blocked`, `trusted`, `banned` or `verified` | | [`wire::Lists`] |
 //! | `GET /v1/why/{address}` | | [`wire::Why`] |
 //! | `GET /v1/log?ip=&since=&type=&limit=` | | [`wire::Log`] |
+//! | `GET /v1/capture?rule=&source=&all=&snaplen=&per_second=&max_size=&duration=&count=` | | pcapng |
 //! | `GET /v1/report?since=` | | [`wire::Report`] |
 //! | `GET /v1/posture` | | [`wire::Posture`] |
 //! | `POST /v1/posture` | [`wire::PostureWish`] | [`wire::PostureChanged`] |
@@ -33,6 +34,7 @@
 
 mod alerts;
 mod caller;
+mod capture;
 pub mod client;
 mod events;
 mod failure;

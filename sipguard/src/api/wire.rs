@@ -1,11 +1,14 @@
 //! What goes over the control socket, as JSON. Times are RFC 3339 in UTC.
 
+mod capture;
+
 use std::{net::IpAddr, path::PathBuf};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use self::capture::*;
 use crate::ttl::Ttl;
 
 mod alerts;
@@ -39,6 +42,10 @@ pub struct Status {
     pub web: Web,
     /// The last reload, successful or not.
     pub reload: Option<LastReload>,
+    /// The capture that is being taken.
+    pub capture: Option<Capture>,
+    /// Where packets are mirrored to.
+    pub mirror: Option<Mirror>,
 }
 
 /// Where history is written.

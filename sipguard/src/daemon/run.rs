@@ -22,7 +22,7 @@ use tracing::{info, warn};
 use super::{
     By, ControlSocket, Daemon, Entered, Error, Place, Shared, SocketError, alerts::watch,
     audit::log_note, bans, events::pump, memory::give_back, pulse::beat, reload, report::record,
-    restore::restore,
+    restore::restore, taps,
 };
 use crate::{
     api,
@@ -138,6 +138,7 @@ async fn start_and_serve(options: &Options) -> Result<(), RunError> {
     };
     let state = options.state.clone().unwrap_or_else(|| plan.state.clone());
     let (events, bans_told) = (kernel.take_events(), kernel.take_bans_told());
+    let tapped = kernel.take_tapped();
     let daemon = Daemon::new(Box::new(kernel), place, plan, attached)
         .with_history(history.clone())
         .with_entries(entered);
@@ -153,6 +154,10 @@ async fn start_and_serve(options: &Options) -> Result<(), RunError> {
         tasks.spawn(bans::pump(bans_told, shared.clone()));
     }
     tasks.spawn(api::web::listen(web, state, shared.clone()));
+    if let Some(tapped) = tapped {
+        tasks.spawn(taps::pump(tapped, shared.clone()));
+        tasks.spawn(taps::mirror(shared.clone()));
+    }
     tasks.spawn(restore_later(earlier, shared.clone()));
     serve(shared, listener, signals).await;
     drop(tasks);
@@ -279,6 +284,7 @@ async fn serve(shared: Shared, listener: UnixListener, mut signals: Signals) {
     // next event, does not.
     shared.events().close();
     shared.pulse().close();
+    shared.taps().close();
     shared.alerts().close();
     drop(stop);
     if timeout(LAST_ANSWERS, &mut server).await.is_err() {

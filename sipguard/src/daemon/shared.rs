@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::{Mutex, MutexGuard, OwnedMutexGuard};
 
-use super::{Board, Daemon, Journal, Place, Pulses, report::Recorder};
+use super::{Board, Daemon, Journal, Place, Pulses, Taps, report::Recorder};
 
 /// A handle to the one daemon. Each request has it to itself from beginning to
 /// end, so that none sees another half done.
@@ -22,12 +22,13 @@ struct Inner {
     pulse: Pulses,
     alerts: Board,
     recorder: Recorder,
+    taps: Taps,
 }
 
 impl Shared {
     #[must_use]
     pub fn new(daemon: Daemon) -> Self {
-        let place = daemon.place().clone();
+        let (place, taps) = (daemon.place().clone(), daemon.taps().clone());
         Self(Arc::new(Inner {
             daemon: Mutex::new(daemon),
             reload: Arc::default(),
@@ -36,6 +37,7 @@ impl Shared {
             pulse: Pulses::default(),
             alerts: Board::default(),
             recorder: Recorder::default(),
+            taps,
         }))
     }
 
@@ -81,5 +83,11 @@ impl Shared {
     #[must_use]
     pub fn events(&self) -> &Journal {
         &self.0.events
+    }
+
+    /// Who gets whole packets.
+    #[must_use]
+    pub fn taps(&self) -> &Taps {
+        &self.0.taps
     }
 }

@@ -26,6 +26,7 @@ use super::{
     cps::CpsClass,
     events::EventSettings,
     limits::{Limits, quarter},
+    mirror::MirrorSettings,
     modes::{Modes, RuleMode},
     shared::Shared,
     signature::Signature,
@@ -145,6 +146,7 @@ pub struct Plan {
     pub modes: Modes,
     pub limits: Limits,
     pub events: EventSettings,
+    pub mirror: MirrorSettings,
     pub alerts: Arc<AlertSettings>,
     pub web: WebSettings,
     pub trusted: Shared<BTreeMap<Target, Peer>>,
@@ -282,6 +284,7 @@ impl Default for Plan {
             modes: Modes::default(),
             limits: Limits::default(),
             events: EventSettings::default(),
+            mirror: MirrorSettings::default(),
             alerts: Arc::default(),
             web: WebSettings::default(),
             trusted: Shared::default(),
@@ -317,6 +320,7 @@ impl fmt::Debug for Plan {
             .field("modes", &self.modes)
             .field("limits", &self.limits)
             .field("events", &self.events)
+            .field("mirror", &self.mirror)
             .field("alerts", &self.alerts)
             .field("web", &self.web)
             .field("trusted", &self.trusted)

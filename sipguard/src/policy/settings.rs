@@ -18,6 +18,7 @@ pub(super) mod alerts;
 pub(super) mod auth;
 pub(super) mod events;
 pub(super) mod limits;
+pub(super) mod mirror;
 pub(super) mod rules;
 pub(super) mod values;
 pub(super) mod web;
@@ -39,6 +40,7 @@ pub(super) const SECTIONS: &[&str] = &[
     "control",
     "state",
     "web",
+    "mirror",
     "alerts",
 ];
 pub(super) const INTERFACES: &[&str] = &["names", "mode"];
@@ -92,6 +94,9 @@ pub(super) fn read(table: &DeTable<'_>, plan: &mut Plan, problems: &mut Problems
     }
     if let Some(section) = root.section("web", web::WEB, problems) {
         web::web(section, plan, problems);
+    }
+    if let Some(section) = root.section("mirror", mirror::MIRROR, problems) {
+        mirror::mirror(section, plan, problems);
     }
     if let Some(section) = root.section("alerts", alerts::ALERTS, problems) {
         alerts::alerts(section, plan, problems);

@@ -10,7 +10,7 @@ use crate::policy::{
     AlertRule, AuthProfile, Condition, Match, Signature, blocks, lint,
     modes::dropping,
     peers,
-    settings::{self, alerts, auth, events, limits, rules, values, web},
+    settings::{self, alerts, auth, events, limits, mirror, rules, values, web},
     signatures,
 };
 
@@ -92,6 +92,7 @@ fn every_key_is_documented() {
         (&["events"], events::EVENTS),
         (&["control"], settings::CONTROL),
         (&["web"], web::WEB),
+        (&["mirror"], mirror::MIRROR),
         (&["alerts"], alerts::ALERTS),
     ] {
         for key in keys {
