@@ -87,7 +87,7 @@ impl Gather {
             would_hurt,
             bans,
             recovered,
-            feeds: Vec::new(),
+            feeds: daemon.feed_ages(),
             generic: daemon.generic(),
             reload_failed: daemon.failed_reload(),
         }

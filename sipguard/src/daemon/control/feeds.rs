@@ -8,6 +8,7 @@ use tracing::{info, warn};
 
 use super::Daemon;
 use crate::{
+    alerts::FeedAge,
     api::wire::{self, Holder, Listed, Origin},
     daemon::{
         Error,
@@ -31,6 +32,21 @@ impl Daemon {
     #[must_use]
     pub fn feeds(&self) -> Vec<Status> {
         self.feeds.statuses(Timestamp::now())
+    }
+
+    /// How long ago each feed in use was last right: one that never was, since the
+    /// protection began.
+    #[must_use]
+    pub fn feed_ages(&self) -> Vec<FeedAge> {
+        let running = Timestamp::now().duration_since(self.since);
+        let running = Duration::try_from(running).unwrap_or_default();
+        let used = self.feeds().into_iter().filter(|feed| feed.settings.enabled);
+        let age = |feed: Status| FeedAge {
+            name: feed.name,
+            age: feed.age.unwrap_or(running),
+            max_age: feed.max_age,
+        };
+        used.map(age).collect()
     }
 
     /// The same for the control socket.
