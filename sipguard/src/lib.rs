@@ -5,6 +5,7 @@ pub mod api;
 pub mod capture;
 pub mod cli;
 pub mod daemon;
+pub mod doctor;
 pub mod endpoint;
 pub mod explain;
 pub mod feeds;

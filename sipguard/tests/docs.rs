@@ -6,7 +6,14 @@ use std::{collections::BTreeSet, fs, iter, path::PathBuf};
 use clap::{Arg, Command};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
-use sipguard::{api::wire, cli, daemon, history, metrics::METRICS, policy};
+use sipguard::{
+    api::wire,
+    cli, daemon,
+    doctor::{Check, Level},
+    history,
+    metrics::METRICS,
+    policy,
+};
 use sipguard_common::{
     abi::{
         BANS, ENDPOINTS, ENDPOINTS_UNPROVEN, EVENT_BYTES, INTERFACE_SLOTS, KEEPALIVES, Learned,
@@ -18,9 +25,6 @@ use sipguard_common::{
     rule::{Rule, Verdict},
     scan::{MAX_BODY_LINES, MAX_HEADERS, PAYLOAD_MAX},
 };
-
-/// The hidden verb, for those who build sipguard.
-const UNDOCUMENTED: &str = "program-info";
 
 fn read(path: &str) -> String {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
@@ -67,7 +71,8 @@ fn command() -> Command {
 }
 
 fn verbs(command: &Command) -> Vec<&Command> {
-    command.get_subcommands().filter(|verb| verb.get_name() != UNDOCUMENTED).collect()
+    // The hidden ones are for those who build sipguard.
+    command.get_subcommands().filter(|verb| !verb.is_hide_set()).collect()
 }
 
 /// Arguments that only this verb has.
@@ -240,6 +245,19 @@ fn exit_codes_are_those_of_the_long_help() {
         .map(|(code, meaning)| [code, meaning.trim()].map(str::to_owned))
         .collect();
     assert_eq!(table(&section("## Exit codes"), "Code"), expected);
+}
+
+#[test]
+fn checks_of_the_doctor_are_those_of_the_code() {
+    let section = section("### `sipguard doctor`");
+    let checks: Vec<Vec<String>> = Check::ALL
+        .iter()
+        .map(|check| vec![format!("`{}`", check.name()), check.help().to_owned()])
+        .collect();
+    assert_eq!(table(&section, "Check"), checks);
+    let levels = table(&section, "Level");
+    let names: Vec<&str> = levels.iter().map(|row| row[0].trim_matches('`')).collect();
+    assert_eq!(names, Level::ALL.map(Level::name));
 }
 
 #[test]

@@ -41,7 +41,9 @@ enum Verb {
     Test(verbs::test::Args),
     /// Set up, build, then run kernel tests on other kernels in virtual machines
     Kernels(verbs::kernels::Args),
-    /// Check format and lints, then run every test on every kernel; skips are failures
+    /// Set up, build, then make a Debian package below target/dist
+    Dist(verbs::dist::Args),
+    /// Check format and lints, run every test, try every kernel and the package; skips are failures
     Ci,
     #[command(hide = true)]
     Bounded(bounded::Args),
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
         Verb::Bench(args) => verbs::bench::run(&workspace, &args),
         Verb::Test(args) => verbs::test::run(&workspace, &args),
         Verb::Kernels(args) => verbs::kernels::run(&workspace, &args),
+        Verb::Dist(args) => verbs::dist::run(&workspace, &args),
         Verb::Ci => verbs::ci::run(&workspace),
         Verb::Bounded(args) => bounded::run(&args),
     });

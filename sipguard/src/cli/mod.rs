@@ -6,7 +6,9 @@ mod block;
 mod capture;
 mod change;
 mod check;
+mod completions;
 mod dashboard;
+mod doctor;
 mod events;
 mod exit;
 mod explain;
@@ -14,6 +16,7 @@ mod feeds;
 mod import;
 mod list;
 mod log;
+mod manual;
 mod out;
 mod posture;
 mod program_info;
@@ -82,9 +85,13 @@ enum Verb {
     Dashboard(dashboard::Args),
     Replay(replay::Args),
     Explain(explain::Args),
+    Doctor(doctor::Args),
+    Completions(completions::Args),
     Import(import::Args),
     #[command(hide = true)]
     ProgramInfo(program_info::Args),
+    #[command(hide = true)]
+    Manual(manual::Args),
 }
 
 /// The whole command line, for whatever describes it.
@@ -135,8 +142,11 @@ fn dispatch(Args { socket, verb }: Args) -> Result<(), Failure> {
         Verb::Dashboard(args) => dashboard::run(&args, &client(socket)),
         Verb::Replay(args) => replay::run(&args),
         Verb::Explain(args) => explain::run(&args, socket),
+        Verb::Doctor(args) => doctor::run(&args, socket),
+        Verb::Completions(args) => completions::run(&args),
         Verb::Import(args) => import::run(&args),
         Verb::ProgramInfo(args) => program_info::run(&args),
+        Verb::Manual(args) => manual::run(&args),
     }
 }
 

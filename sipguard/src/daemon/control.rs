@@ -36,6 +36,7 @@ use super::{
     nets::{covers, overlap, shown},
     place::Place,
     restore::{Entered, restore},
+    run::protecting,
     safety,
     stats::{drops, signatures, stats},
     taps::{Taps, Wanted},
@@ -145,6 +146,11 @@ impl Daemon {
     #[must_use]
     pub fn place(&self) -> &Place {
         &self.place
+    }
+
+    /// What is protected, in one line.
+    pub(super) fn protecting(&self) -> String {
+        protecting(&self.attached, &self.plan)
     }
 
     /// What is protected, how, and by how much.

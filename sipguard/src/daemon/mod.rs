@@ -12,6 +12,7 @@ mod events;
 mod feeds;
 mod filter;
 mod host;
+mod manager;
 mod memory;
 mod nets;
 mod place;

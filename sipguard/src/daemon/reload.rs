@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::{By, Error, Shared, memory::give_back};
+use super::{By, Error, Shared, manager, memory::give_back};
 use crate::api::wire::Reloaded;
 
 /// Reads all files and applies them, on a thread of its own: signals and
@@ -15,6 +15,7 @@ pub async fn reload(shared: &Shared, by: By) -> Result<Reloaded, Error> {
     let turn = shared.reload_turn().await;
     let work = move || {
         let _turn = turn;
+        manager::reloading();
         let loaded = shared.place().load();
         let mut daemon = shared.blocking_daemon();
         let done = match loaded {
@@ -24,8 +25,13 @@ pub async fn reload(shared: &Shared, by: By) -> Result<Reloaded, Error> {
                 Err(error)
             }
         };
+        let status = daemon.protecting();
         drop(daemon);
         shared.feeds().ring();
+        match &done {
+            Ok(_) => manager::ready(&status),
+            Err(_) => manager::ready(&format!("{status} (the last reload failed)")),
+        }
         give_back();
         done
     };

@@ -6,7 +6,7 @@ use std::{
     net::SocketAddr,
     path::PathBuf,
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::{
@@ -20,9 +20,19 @@ use tokio::{
 use tracing::{info, warn};
 
 use super::{
-    By, ControlSocket, Daemon, Entered, Error, Place, Shared, SocketError, alerts::watch,
-    audit::log_note, bans, events::pump, feeds, memory::give_back, pulse::beat, reload,
-    report::record, restore::restore, taps,
+    By, ControlSocket, Daemon, Entered, Error, Place, Shared, SocketError,
+    alerts::watch,
+    audit::log_note,
+    bans,
+    events::pump,
+    feeds,
+    manager::{self, Watchdog},
+    memory::give_back,
+    pulse::beat,
+    reload,
+    report::record,
+    restore::restore,
+    taps,
 };
 use crate::{
     api,
@@ -130,6 +140,7 @@ async fn start_and_serve(options: &Options) -> Result<(), RunError> {
     let attached = attach_all(&mut kernel, &interfaces, options.mode.unwrap_or(plan.mode))?;
 
     announce(&attached, &plan);
+    let status = protecting(&attached, &plan);
     give_back();
     info!(target: "sipguard::audit", action = "start", interfaces = interfaces.join(" "), config = %options.config.display(), socket = %path.display());
     history.add(started(&interfaces, options));
@@ -160,6 +171,8 @@ async fn start_and_serve(options: &Options) -> Result<(), RunError> {
     }
     tasks.spawn(restore_later(earlier, shared.clone()));
     tasks.spawn(feeds::run(shared.clone(), state));
+    // Callers are heard from now on, even if they are answered a moment later.
+    manager::ready(&status);
     serve(shared, listener, signals).await;
     drop(tasks);
     info!(target: "sipguard::audit", action = "stop");
@@ -240,12 +253,13 @@ fn announce(attached: &[Attached], plan: &Plan) {
             warn!("{}: {} mode: {}", sanitise(&one.name, 64), one.mode.name(), note);
         }
     }
-    let line = announcement(attached, plan);
+    let line = protecting(attached, plan);
     // Nobody may be reading; the protection is on all the same.
-    let _ = writeln!(io::stdout(), "{line}").and_then(|()| io::stdout().flush());
+    let _ = writeln!(io::stdout(), "sipguard: {line}").and_then(|()| io::stdout().flush());
 }
 
-fn announcement(attached: &[Attached], plan: &Plan) -> String {
+/// What is protected, in one line.
+pub(super) fn protecting(attached: &[Attached], plan: &Plan) -> String {
     let interfaces: Vec<String> = attached
         .iter()
         .map(|one| {
@@ -253,7 +267,7 @@ fn announcement(attached: &[Attached], plan: &Plan) -> String {
         })
         .collect();
     format!(
-        "sipguard: protecting {}: {} signatures, {} trusted, {} blocked",
+        "protecting {}: {} signatures, {} trusted, {} blocked",
         interfaces.join(", "),
         plan.signatures.len(),
         plan.trusted.len(),
@@ -272,14 +286,21 @@ async fn serve(shared: Shared, listener: UnixListener, mut signals: Signals) {
     let reloader = tokio::spawn(reload_whenever(reload_asked.clone(), shared.clone()));
     let mut tick = interval(EXPIRY_TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut watchdog = Watchdog::new();
     loop {
         tokio::select! {
             () = received(&mut signals.terminate) => break,
             () = received(&mut signals.interrupt) => break,
             () = received(&mut signals.reload) => reload_asked.notify_one(),
-            _ = tick.tick() => shared.daemon().await.expire(),
+            // Who has got the daemon, and has done with it what must be done,
+            // works: a daemon that somebody holds for good does not.
+            _ = tick.tick() => {
+                shared.daemon().await.expire();
+                watchdog.alive(Instant::now());
+            }
         }
     }
+    manager::stopping();
     reloader.abort();
     // Who waits for an answer gets it; who waits for the next one, or for the
     // next event, does not.
@@ -368,10 +389,10 @@ mod tests {
             attached("eth1", AttachedMode::Generic, EgressMode::Clsact),
         ];
         assert_eq!(
-            announcement(&both, &Plan::default()),
-            "sipguard: protecting eth0 (native, tcx), eth1 (generic, clsact): 0 signatures, 0 trusted, 0 blocked"
+            protecting(&both, &Plan::default()),
+            "protecting eth0 (native, tcx), eth1 (generic, clsact): 0 signatures, 0 trusted, 0 blocked"
         );
         let odd = [attached("e\nth", AttachedMode::Native, EgressMode::Tcx)];
-        assert_eq!(announcement(&odd, &Plan::default()).lines().count(), 1);
+        assert_eq!(protecting(&odd, &Plan::default()).lines().count(), 1);
     }
 }

@@ -3,6 +3,7 @@
 use std::io;
 
 use aya::{EbpfError, maps::MapError, programs::ProgramError};
+use caps::{CapSet, Capability};
 use thiserror::Error;
 
 /// An error of this room. The text says what to do about it.
@@ -69,6 +70,9 @@ impl KernelError {
     pub(super) fn program(what: &'static str) -> impl FnOnce(ProgramError) -> Self {
         move |source| match source {
             ProgramError::LoadError { io_error, .. } if is_eperm(&io_error) => Self::NotPermitted,
+            ProgramError::LoadError { io_error, .. } if is_eacces(&io_error) && lacks_perfmon() => {
+                Self::NotPermitted
+            }
             ProgramError::LoadError { io_error, verifier_log } => {
                 Self::Refused(format!("{io_error}\n{verifier_log}"))
             }
@@ -94,6 +98,19 @@ impl KernelError {
 fn is_eperm(error: &io::Error) -> bool {
     const EPERM: i32 = 1;
     error.raw_os_error() == Some(EPERM)
+}
+
+/// So the verifier says that it does not accept a program.
+fn is_eacces(error: &io::Error) -> bool {
+    const EACCES: i32 = 13;
+    error.raw_os_error() == Some(EACCES)
+}
+
+/// Without this right the verifier accepts less than our programs are: then its
+/// reasons are no help.
+fn lacks_perfmon() -> bool {
+    let has = |right| caps::has_cap(None, CapSet::Effective, right).unwrap_or(true);
+    !has(Capability::CAP_PERFMON) && !has(Capability::CAP_SYS_ADMIN)
 }
 
 /// Whether there was no such key: aya says so of look-ups only, and gives the

@@ -19,6 +19,7 @@ mod policy;
 mod replies;
 mod ring;
 mod seed;
+mod survey;
 mod tallies;
 mod taps;
 mod test_run;
@@ -51,6 +52,7 @@ pub use self::{
     object::{ProgramInfo, ProgramInfos, instruction_budget},
     replies::InterfaceReplies,
     ring::{BanReader, EventReader, RingReader},
+    survey::{Seen, Survey, XdpFeatures, check_kernel, has_program, survey},
     tallies::SourceTally,
     taps::{TapWish, Tapped, TappedReader},
     test_run::{Action, BenchKernel, Outgoing, TestKernel, Verdict},

@@ -23,9 +23,14 @@ pub(super) enum Purpose {
     Test,
 }
 
+/// Whether there is an object.
+pub(super) fn is_there() -> bool {
+    !OBJECT.is_empty()
+}
+
 /// Loads maps and programs into the kernel.
 pub(super) fn load(purpose: Purpose) -> Result<Ebpf, KernelError> {
-    if OBJECT.is_empty() {
+    if !is_there() {
         return Err(KernelError::NoObject);
     }
     features::check()?;

@@ -47,9 +47,23 @@ impl<'a> Sipguard<'a> {
     /// # Errors
     /// Where it does not say so.
     pub fn start(lab: &'a Lab, policy: &Policy, arguments: &[&str]) -> Result<Self> {
+        Self::start_as(lab, policy, arguments, |_| {})
+    }
+
+    /// The same after a change of the command, such as of its environment.
+    ///
+    /// # Errors
+    /// Where it does not say so.
+    pub fn start_as(
+        lab: &'a Lab,
+        policy: &Policy,
+        arguments: &[&str],
+        change: impl FnOnce(&mut Command),
+    ) -> Result<Self> {
         let (folder, socket) = (folder(lab)?, lab.folder().join("control.sock"));
         policy.write(&folder)?;
         let mut command = run(lab, &folder, &socket, arguments)?;
+        change(&mut command);
         let started = Instant::now();
         let process = Process::start(&mut command)?;
         let announcement = process

@@ -1,10 +1,13 @@
 //! What the verbs need from outside, and how it gets here.
 
 pub(crate) mod apt;
+pub(crate) mod cargo_deb;
 pub(crate) mod cpio;
 pub(crate) mod kernels;
 pub(crate) mod linker;
 pub(crate) mod packages;
 pub(crate) mod sipvicious;
 mod stamp;
+pub(crate) mod suites;
+pub(crate) mod sysroot;
 pub(crate) mod toolchain;

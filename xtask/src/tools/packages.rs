@@ -92,6 +92,23 @@ pub(crate) const KERNELS: &[Package] = &[
     ),
 ];
 
+/// For `dist` and `ci`.
+pub(crate) const DIST: &[Package] = &[
+    Package::new("dpkg", "/usr/bin/dpkg-deb", "packing and unpacking packages"),
+    Package::new("binutils", "/usr/bin/strip", "smaller programs in packages"),
+    Package::new(
+        "debian-archive-keyring",
+        "/usr/share/keyrings/debian-archive-keyring.gpg",
+        "trusting the oldest Debian's C library",
+    ),
+];
+
+/// For `dist --test` and `ci`.
+pub(crate) const TRIALS: &[Package] = &[
+    Package::new("mmdebstrap", "/usr/bin/mmdebstrap", "fresh Debian systems in folders"),
+    Package::new("util-linux", "/usr/bin/unshare", "keeping these apart from the machine"),
+];
+
 /// For whatever uses sipvicious.
 const PYTHON_VENV: Package = Package::new(
     "python3-venv",

@@ -1,5 +1,5 @@
-//! `ci`: format and lints, then the same tests as `test`, then all of `kernels`;
-//! a skip is a failure.
+//! `ci`: format and lints, then the same tests as `test`, then all of `kernels`,
+//! then the package; a skip is a failure.
 
 use std::process::{Command, ExitCode};
 
@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use crate::{
     cargo, process,
     verbs::{
-        build, kernels,
+        build, dist, kernels,
         test::{self, Skips},
     },
     workspace::Workspace,
@@ -21,6 +21,8 @@ pub(crate) fn run(workspace: &Workspace) -> Result<ExitCode> {
     clippy(workspace)?;
     let mut totals = test::run_all(workspace, &[], Skips::Fail)?;
     totals += kernels::run_all(workspace, &[])?;
+    // Behind all that runs the binary: it links another one.
+    totals += dist::run_all(workspace)?;
     Ok(test::finish(totals))
 }
 

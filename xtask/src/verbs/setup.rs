@@ -1,11 +1,11 @@
 //! `setup`: finds what compiling sipguard takes, and installs what is missing.
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::{Context as _, Result};
 
 use crate::{
-    tools::{apt, linker, packages, sipvicious, toolchain::Toolchain},
+    tools::{apt, cargo_deb, linker, packages, sipvicious, toolchain::Toolchain},
     workspace::Workspace,
 };
 
@@ -36,4 +36,15 @@ pub(crate) fn test_tools(workspace: &Workspace) -> Result<()> {
 /// The programs that other kernels are tried with.
 pub(crate) fn virtual_machines() -> Result<()> {
     apt::ensure(&packages::missing(packages::KERNELS), "virtual machines")
+}
+
+/// What makes the package.
+pub(crate) fn cargo_deb(workspace: &Workspace) -> Result<PathBuf> {
+    apt::ensure(&packages::missing(packages::DIST), "the package")?;
+    cargo_deb::ensure(workspace)
+}
+
+/// What the package is tried with.
+pub(crate) fn package_trials() -> Result<()> {
+    apt::ensure(&packages::missing(packages::TRIALS), "trying the package")
 }

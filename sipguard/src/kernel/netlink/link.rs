@@ -1,11 +1,11 @@
-//! Two questions: an interface's index, and what XDP runs on it.
+//! What an interface is, and what XDP runs on it.
 
 use std::io;
 
 use netlink_packet_core::{NetlinkMessage, NetlinkPayload};
 use netlink_packet_route::{
     RouteNetlinkMessage,
-    link::{LinkAttribute, LinkMessage, LinkXdp},
+    link::{LinkAttribute, LinkFlags, LinkInfo, LinkMessage, LinkXdp},
 };
 
 use super::{exchange, unreadable};
@@ -13,12 +13,46 @@ use crate::kernel::KernelError;
 
 const ENODEV: i32 = 19;
 
+/// An interface, apart from its programs.
+pub(in crate::kernel) struct Facts {
+    pub(in crate::kernel) ifindex: u32,
+    /// Bytes.
+    pub(in crate::kernel) mtu: u32,
+    pub(in crate::kernel) up: bool,
+    /// Of virtual interfaces.
+    pub(in crate::kernel) kind: Option<String>,
+}
+
 /// The index of the interface with this name.
 pub(in crate::kernel) fn ifindex(name: &str) -> Result<u32, KernelError> {
+    by_name(name).map(|link| link.header.index)
+}
+
+/// The interface with this name.
+pub(in crate::kernel) fn facts(name: &str) -> Result<Facts, KernelError> {
+    let link = by_name(name)?;
+    let (mut mtu, mut kind) = (0, None);
+    for attribute in &link.attributes {
+        match attribute {
+            LinkAttribute::Mtu(bytes) => mtu = *bytes,
+            LinkAttribute::LinkInfo(infos) => {
+                kind = infos.iter().find_map(|info| match info {
+                    LinkInfo::Kind(kind) => Some(kind.to_string()),
+                    _ => None,
+                });
+            }
+            _ => {}
+        }
+    }
+    let up = link.header.flags.contains(LinkFlags::Up);
+    Ok(Facts { ifindex: link.header.index, mtu, up, kind })
+}
+
+fn by_name(name: &str) -> Result<LinkMessage, KernelError> {
     let mut request = LinkMessage::default();
     request.attributes.push(LinkAttribute::IfName(name.to_owned()));
     match ask(request) {
-        Ok(link) => Ok(link.header.index),
+        Ok(link) => Ok(link),
         Err(error) if matches!(error.raw_os_error(), Some(ENODEV | 22 | 34)) => {
             Err(KernelError::NoInterface(crate::sanitise::sanitise(name, 64)))
         }

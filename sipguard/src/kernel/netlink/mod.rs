@@ -1,6 +1,7 @@
 //! Questions and orders to rtnetlink.
 
 pub(super) mod link;
+pub(super) mod netdev;
 pub(super) mod tc;
 
 use std::io;

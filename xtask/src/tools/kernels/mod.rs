@@ -1,6 +1,5 @@
 //! Debian's kernels, downloaded and unpacked once for each version.
 
-mod apt;
 mod modules;
 mod version;
 
@@ -11,9 +10,13 @@ use std::{
 
 use anyhow::{Context as _, Result, anyhow};
 
+use self::version::Offer;
 pub(crate) use self::version::Series;
-use self::{apt::Apt, version::Offer};
+use super::suites::Apt;
 use crate::workspace::Workspace;
+
+/// The package that stands for the current cloud kernel of each suite.
+const CURRENT: &str = "linux-image-cloud-amd64";
 
 /// What attaching takes: a network to attach to, and what traffic control
 /// takes a program with.
@@ -39,8 +42,8 @@ impl Store {
     /// Asks which kernels there are.
     pub(crate) fn open(workspace: &Workspace) -> Result<Self> {
         let folder = workspace.target().join("kernels");
-        let apt = Apt::open(&folder.join("apt"))?;
-        let offers = apt.offers()?;
+        let apt = Apt::open(workspace)?;
+        let offers = version::offers(&apt.show_all(CURRENT)?);
         Ok(Self { folder, apt, offers })
     }
 
@@ -72,7 +75,9 @@ impl Store {
                     .with_context(|| format!("cannot remove {}", old.display()))?;
             }
         }
-        self.apt.unpack(offer, &unpacked)?;
+        let parts = version::parts(&self.apt.show(&offer.package)?);
+        let packages = if parts.is_empty() { vec![offer.package.clone()] } else { parts };
+        self.apt.unpack(&packages, &unpacked)?;
         assemble(&unpacked, &made)?;
         fs::rename(&made, folder).with_context(|| format!("cannot make {}", folder.display()))?;
         fs::remove_dir_all(&unpacked)

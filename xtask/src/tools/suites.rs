@@ -10,16 +10,13 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::version::{self, Offer};
-use crate::process;
+use crate::{process, workspace::Workspace};
 
 const APT_GET: &str = "/usr/bin/apt-get";
 const APT_CACHE: &str = "/usr/bin/apt-cache";
 const APT_CONFIG: &str = "/usr/bin/apt-config";
 
-/// The package that stands for the current cloud kernel of each suite.
-const CURRENT: &str = "linux-image-cloud-amd64";
-/// Where the kernels come from.
+/// Those that kernels, the oldest C library and test roots come from.
 const SUITES: [&str; 4] = ["bullseye", "bookworm", "trixie", "trixie-backports"];
 /// The keys of Debian's archive.
 const KEYRINGS: [&str; 2] = [
@@ -46,14 +43,15 @@ Acquire::IndexTargets::deb::Contents-deb::DefaultEnabled "false";
 Acquire::IndexTargets::deb::DEP-11::DefaultEnabled "false";
 "#;
 
-pub(super) struct Apt {
+pub(crate) struct Apt {
     folder: PathBuf,
 }
 
 impl Apt {
-    /// Lays out its folders and settings below `folder`.
-    pub(super) fn open(folder: &Path) -> Result<Self> {
-        let apt = Self { folder: folder.to_owned() };
+    /// Lays out its folders and settings, and fetches the lists of packages.
+    pub(crate) fn open(workspace: &Workspace) -> Result<Self> {
+        let folder = workspace.target().join("kernels/apt");
+        let apt = Self { folder: folder.clone() };
         for name in ["lists/partial", "cache/archives/partial"] {
             let folder = folder.join(name);
             fs::create_dir_all(&folder)
@@ -66,37 +64,36 @@ impl Apt {
             folder = folder.display(),
         );
         fs::write(apt.settings(), settings).context("cannot write apt's settings")?;
+        apt.update()?;
         Ok(apt)
     }
 
-    /// The kernels that there are.
-    ///
-    /// # Errors
-    /// Where no suite can be asked.
-    pub(super) fn offers(&self) -> Result<Vec<Offer>> {
-        self.update()?;
-        let shown = self.ask(APT_CACHE, &["show", "--all-versions", CURRENT])?;
-        Ok(version::offers(&shown))
-    }
-
-    /// Downloads the packages of a kernel and unpacks them into `into`, which
-    /// it makes.
-    pub(super) fn unpack(&self, offer: &Offer, into: &Path) -> Result<()> {
-        let parts = version::parts(&self.ask(APT_CACHE, &["show", &offer.package])?);
-        let packages = if parts.is_empty() { vec![offer.package.clone()] } else { parts };
+    /// Downloads packages, each as apt knows it (`name` or `name/suite`), and
+    /// unpacks them into `into`, which it makes.
+    pub(crate) fn unpack(&self, packages: &[String], into: &Path) -> Result<()> {
         let archives = into.join("packages");
         fs::create_dir_all(&archives)
             .with_context(|| format!("cannot make {}", archives.display()))?;
         process::run(
             self.command(APT_GET)
                 .args(["download", "--quiet=2"])
-                .args(&packages)
+                .args(packages)
                 .current_dir(&archives),
         )?;
         for archive in fs::read_dir(&archives)? {
             process::run(Command::new("dpkg-deb").arg("-x").arg(archive?.path()).arg(into))?;
         }
         Ok(())
+    }
+
+    /// What apt shows of a package, in its newest version.
+    pub(crate) fn show(&self, package: &str) -> Result<String> {
+        self.ask(APT_CACHE, &["show", package])
+    }
+
+    /// The same of all versions.
+    pub(crate) fn show_all(&self, package: &str) -> Result<String> {
+        self.ask(APT_CACHE, &["show", "--all-versions", package])
     }
 
     /// Fetches the lists of packages, unless they are fresh. A suite that cannot
@@ -113,7 +110,7 @@ impl Apt {
             Ok(()) => fs::write(&stamp, "").context("cannot note the time of the lists"),
             // Old lists may do, and so may those of the other suites.
             Err(error) => {
-                eprintln!("warning: some lists of kernels are old or missing: {error:#}");
+                eprintln!("warning: some lists of packages are old or missing: {error:#}");
                 Ok(())
             }
         }
@@ -143,7 +140,7 @@ fn is_fresh(stamp: &Path) -> bool {
 }
 
 /// How this machine reaches its mirror, proxies and all.
-fn acquire() -> String {
+pub(crate) fn acquire() -> String {
     let all = process::answer(Command::new(APT_CONFIG).arg("dump")).unwrap_or_default();
     all.lines()
         .filter(|line| line.starts_with("Acquire::"))
@@ -151,6 +148,11 @@ fn acquire() -> String {
 }
 
 fn sources() -> Result<String> {
+    Ok(SUITES.map(source).into_iter().collect::<Result<Vec<_>>>()?.concat())
+}
+
+/// The line of a suite for apt's sources.
+pub(crate) fn source(suite: &str) -> Result<String> {
     let targets = process::answer(Command::new(APT_GET).args([
         "indextargets",
         "--format",
@@ -158,12 +160,12 @@ fn sources() -> Result<String> {
         "Created-By: Packages",
     ]))
     .unwrap_or_default();
-    let mirror = mirror(&targets)
-        .context("apt's sources on this machine name no mirror of Debian to get kernels from")?;
+    let mirror =
+        mirror(&targets).context("apt's sources on this machine name no mirror of Debian")?;
     let keyring = KEYRINGS.iter().find(|path| Path::new(path).exists());
     ensure!(keyring.is_some(), "the package debian-archive-keyring is missing");
     let signed = keyring.map(|path| format!("signed-by={path}")).unwrap_or_default();
-    Ok(SUITES.map(|suite| format!("deb [arch=amd64 {signed}] {mirror} {suite} main\n")).concat())
+    Ok(format!("deb [arch=amd64 {signed}] {mirror} {suite} main\n"))
 }
 
 /// The mirror of Debian among the sources of this machine: lines of origin,
