@@ -1,11 +1,14 @@
 //! What goes over the control socket, as JSON. Times are RFC 3339 in UTC.
 
+mod pulse;
+
 use std::{net::IpAddr, path::PathBuf};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use self::pulse::*;
 use crate::ttl::Ttl;
 
 /// Answer to `GET /v1/status`.

@@ -19,6 +19,7 @@ mod stats;
 mod status;
 mod table;
 mod target;
+mod top;
 mod unblock;
 mod why;
 
@@ -60,6 +61,7 @@ enum Verb {
     Check(check::Args),
     Reload(reload::Args),
     Stats(stats::Args),
+    Top(top::Args),
     Block(block::Args),
     Unblock(unblock::Args),
     Allow(allow::Args),
@@ -107,6 +109,7 @@ fn dispatch(Args { socket, verb }: Args) -> Result<(), Failure> {
         Verb::Check(args) => check::run(&args),
         Verb::Reload(args) => reload::run(&args, &client(socket)),
         Verb::Stats(args) => stats::run(&args, &client(socket)),
+        Verb::Top(args) => top::run(&args, &client(socket)),
         Verb::Block(args) => block::run(args, &client(socket)),
         Verb::Unblock(args) => unblock::run(args, &client(socket)),
         Verb::Allow(args) => allow::run(args, &client(socket)),
