@@ -314,6 +314,7 @@ fn examples_of_json_are_what_the_socket_speaks() {
         assert_eq!(count.verdict, rule.verdict().name());
     }
     example::<wire::Signatures>("### Signatures");
+    example::<wire::Dashboard>("### Dashboard");
     let event: wire::Event = example("### Event");
     assert_eq!(event.hex.len(), 2 * event.length as usize);
     example::<wire::Posture>("### Posture");
@@ -389,8 +390,11 @@ fn classes_of_peers_are_those_of_the_code() {
 #[test]
 fn the_history_is_where_the_reference_says() {
     let file = policy::Plan::default().state.join(history::FILE);
+    let token = policy::Plan::default().state.join(daemon::TOKEN_FILE);
     let text = section("## Files and sockets");
-    assert!(text.contains(&format!("`{}`", file.display())), "{}", file.display());
+    for file in [file, token] {
+        assert!(text.contains(&format!("`{}`", file.display())), "{}", file.display());
+    }
 }
 
 #[test]

@@ -15,8 +15,8 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio::{net::UnixStream, runtime, time::timeout};
 
 use super::wire::{
-    Added, Entry, EventLine, Failure, Kind, Lists, Log, Posture, PostureChanged, PostureWish, Pulse,
-    Reloaded, Removed, Signatures, Stats, Status, Why,
+    Added, Dashboard, Entry, EventLine, Failure, Kind, Lists, Log, Posture, PostureChanged,
+    PostureWish, Pulse, Reloaded, Removed, Signatures, Stats, Status, Why,
 };
 use crate::{policy::Target, ttl::Ttl};
 
@@ -60,6 +60,12 @@ impl Client {
     /// There is no answer, or it is a failure; so for all that follow.
     pub fn status(&self) -> Result<Status, ClientError> {
         self.ask(Method::GET, "/v1/status", NOTHING)
+    }
+
+    /// # Errors
+    /// See [`Client::status`].
+    pub fn dashboard(&self) -> Result<Dashboard, ClientError> {
+        self.ask(Method::GET, "/v1/web", NOTHING)
     }
 
     /// # Errors

@@ -1,5 +1,5 @@
-//! HTTP and JSON on the control socket. The command line is one caller, curl
-//! is another:
+//! HTTP and JSON on the control socket, and behind a guard on TCP (see [`web`]).
+//! The command line is one caller, curl is another:
 //!
 //! ```sh
 //! curl --unix-socket /run/sipguard/control.sock http://localhost/v1/status
@@ -11,6 +11,9 @@
 //! | `GET /v1/stats` | | [`wire::Stats`] |
 //! | `GET /v1/signatures` | | [`wire::Signatures`] |
 //! | `GET /v1/events?rule=&source=&last=&follow=` | | lines of [`wire::EventLine`] |
+//! | `GET /v1/pulse?last=&follow=` | | lines of [`wire::Pulse`] |
+//! | `GET /v1/stream` | | server-sent events: [`wire::Event`] |
+//! | `GET /v1/web` | | [`wire::Dashboard`], on the socket only |
 //! | `GET /v1/lists?kind=blocked`, `trusted`, `banned` or `verified` | | [`wire::Lists`] |
 //! | `GET /v1/why/{address}` | | [`wire::Why`] |
 //! | `GET /v1/log?ip=&since=&type=&limit=` | | [`wire::Log`] |
@@ -29,7 +32,10 @@ pub mod client;
 mod events;
 mod failure;
 mod json;
+mod pulse;
 mod server;
+mod stream;
+pub mod web;
 pub mod wire;
 
 pub use server::serve;

@@ -1,4 +1,4 @@
-//! The router of the control socket.
+//! The router of the API, and the control socket that it answers on.
 
 use std::future::Future;
 
@@ -22,20 +22,23 @@ use super::{
     events::events,
     failure::ApiError,
     json::JsonBody,
+    pulse::pulse,
+    stream::stream,
+    web::dashboard,
     wire::{
         self, Added, Entry, Kind, Lists, Log, PostureChanged, PostureWish, Reloaded, Removed,
         Signatures, Stats, Status, Why,
     },
 };
 use crate::{
-    daemon::{self, By, Shared},
+    daemon::{self, Shared},
     history::{self, MAX_LINES},
     policy::{self, Posture, Target, TargetError},
     ttl::Ttl,
 };
 
 /// Bytes of the largest body.
-const MAX_BODY: usize = 64 << 10;
+pub(super) const MAX_BODY: usize = 64 << 10;
 
 type Answer<T> = Result<Json<T>, ApiError>;
 
@@ -50,12 +53,16 @@ pub async fn serve(
     let _ = axum::serve(listener, service).with_graceful_shutdown(stop).await;
 }
 
-fn router(shared: Shared) -> Router {
+/// Every route of the API, without a guard.
+pub(super) fn router(shared: Shared) -> Router {
     Router::new()
         .route("/v1/status", get(status))
         .route("/v1/stats", get(stats))
         .route("/v1/signatures", get(signatures))
         .route("/v1/events", get(events))
+        .route("/v1/pulse", get(pulse))
+        .route("/v1/stream", get(stream))
+        .route("/v1/web", get(dashboard))
         .route("/v1/lists", get(lists))
         .route("/v1/why/{address}", get(why))
         .route("/v1/log", get(log))
@@ -174,7 +181,7 @@ async fn set_posture(
     JsonBody(wish): JsonBody<PostureWish>,
 ) -> Answer<PostureChanged> {
     let wish = parse_posture(&wish.posture)?;
-    Ok(Json(shared.daemon().await.set_posture(wish, caller.uid)?))
+    Ok(Json(shared.daemon().await.set_posture(wish, caller.by())?))
 }
 
 /// `None` for what the file says.
@@ -191,7 +198,7 @@ fn parse_posture(text: &str) -> Result<Option<Posture>, ApiError> {
 }
 
 async fn reload(caller: Caller, State(shared): State<Shared>) -> Answer<Reloaded> {
-    Ok(Json(daemon::reload(&shared, By::Uid(caller.uid)).await?))
+    Ok(Json(daemon::reload(&shared, caller.by()).await?))
 }
 
 async fn block(
@@ -200,7 +207,7 @@ async fn block(
     JsonBody(entry): JsonBody<Entry>,
 ) -> Result<(StatusCode, Json<Added>), ApiError> {
     let net = parse_net(&entry.target)?;
-    let added = shared.daemon().await.block(net, entry.ttl, entry.reason, caller.uid)?;
+    let added = shared.daemon().await.block(net, entry.ttl, entry.reason, caller.by())?;
     Ok((added_status(&added), Json(added)))
 }
 
@@ -210,7 +217,7 @@ async fn unblock(
     target: Result<Path<String>, PathRejection>,
 ) -> Answer<Removed> {
     let net = parse_net(&path(target)?)?;
-    Ok(Json(shared.daemon().await.unblock(net, caller.uid)?))
+    Ok(Json(shared.daemon().await.unblock(net, caller.by())?))
 }
 
 async fn allow(
@@ -219,7 +226,7 @@ async fn allow(
     JsonBody(entry): JsonBody<Entry>,
 ) -> Result<(StatusCode, Json<Added>), ApiError> {
     let target = parse_target(&entry.target)?;
-    let added = shared.daemon().await.allow(target, entry.ttl, entry.reason, caller.uid)?;
+    let added = shared.daemon().await.allow(target, entry.ttl, entry.reason, caller.by())?;
     Ok((added_status(&added), Json(added)))
 }
 
@@ -229,7 +236,7 @@ async fn disallow(
     target: Result<Path<String>, PathRejection>,
 ) -> Answer<Removed> {
     let target = parse_target(&path(target)?)?;
-    Ok(Json(shared.daemon().await.disallow(target, caller.uid)?))
+    Ok(Json(shared.daemon().await.disallow(target, caller.by())?))
 }
 
 fn added_status(added: &Added) -> StatusCode {
@@ -257,8 +264,7 @@ fn wrong_target(error: &TargetError) -> ApiError {
 
 async fn unknown_path(uri: Uri) -> Response {
     let error = format!("there is no {}", uri.path());
-    let hint = "the paths begin with /v1/: status, stats, signatures, events, lists, why, log, \
-                posture, reload, blocks, trusted";
+    let hint = "the paths begin with /v1/: status, stats, signatures, events, pulse, lists, why, log, posture, reload, blocks, stream, web, trusted";
     ApiError::new(StatusCode::NOT_FOUND, error, Some(hint.to_owned())).into_response()
 }
 

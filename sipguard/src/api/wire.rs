@@ -1,15 +1,19 @@
 //! What goes over the control socket, as JSON. Times are RFC 3339 in UTC.
 
-mod pulse;
-
 use std::{net::IpAddr, path::PathBuf};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-pub use self::pulse::*;
 use crate::ttl::Ttl;
+
+mod pulse;
+
+pub use self::pulse::*;
+mod web;
+
+pub use web::*;
 
 /// Answer to `GET /v1/status`.
 #[derive(Debug, Serialize, Deserialize)]
@@ -29,6 +33,7 @@ pub struct Status {
     pub banned: usize,
     pub events: Events,
     pub history: History,
+    pub web: Web,
     /// The last reload, successful or not.
     pub reload: Option<LastReload>,
 }
@@ -356,7 +361,7 @@ pub struct LogLine {
     /// Such as `ban`.
     #[serde(rename = "type")]
     pub kind: String,
-    /// `uid:` with a user's id, `rule:` with a rule, `signal`, `timer`, `safety`
+    /// `uid:` with a user's id, `web`, `rule:` with a rule, `signal`, `timer`, `safety`
     /// or `sipguard`.
     pub by: String,
     pub target: Option<String>,
@@ -415,7 +420,7 @@ pub struct Listed {
     pub added: Option<Timestamp>,
     /// When it ends; none for an entry without end.
     pub until: Option<Timestamp>,
-    /// The user who added it.
+    /// The user who added it; for the web page, the daemon's own.
     pub uid: Option<u32>,
 }
 

@@ -4,6 +4,7 @@ mod allow;
 mod block;
 mod change;
 mod check;
+mod dashboard;
 mod events;
 mod exit;
 mod explain;
@@ -71,6 +72,7 @@ enum Verb {
     Events(events::Args),
     Posture(posture::Args),
     Status(status::Args),
+    Dashboard(dashboard::Args),
     Replay(replay::Args),
     Explain(explain::Args),
     #[command(hide = true)]
@@ -119,6 +121,7 @@ fn dispatch(Args { socket, verb }: Args) -> Result<(), Failure> {
         Verb::Events(args) => events::run(&args, &client(socket)),
         Verb::Posture(args) => posture::run(&args, &client(socket)),
         Verb::Status(args) => status::run(&args, &client(socket)),
+        Verb::Dashboard(args) => dashboard::run(&args, &client(socket)),
         Verb::Replay(args) => replay::run(&args),
         Verb::Explain(args) => explain::run(&args, socket),
         Verb::ProgramInfo(args) => program_info::run(&args),

@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, IsTerminal},
+    net::SocketAddr,
     path::PathBuf,
 };
 
@@ -39,6 +40,10 @@ pub(super) struct Args {
     /// says]
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
+    /// Where the web listener is: an address with a port, or off [default: as
+    /// sipguard.toml says]
+    #[arg(long, value_name = "ADDR|off", value_parser = web)]
+    web: Option<Web>,
     /// What to log to stderr: error, warn, info, debug, trace, or per part of
     /// the program, such as info,sipguard::audit=off; sipguard_ebpf=debug has
     /// the kernel program log, too
@@ -63,14 +68,28 @@ impl From<Mode> for policy::Mode {
     }
 }
 
+/// `None` is off.
+#[derive(Clone, Copy, Debug)]
+struct Web(Option<SocketAddr>);
+
+fn web(text: &str) -> Result<Web, String> {
+    match text {
+        "off" => Ok(Web(None)),
+        _ => text.parse().map(|address| Web(Some(address))).map_err(|_| {
+            "it is neither an address with a port, such as 127.0.0.1:9061, nor off".to_owned()
+        }),
+    }
+}
+
 pub(super) fn run(args: Args, socket: Option<PathBuf>) -> Result<(), Failure> {
-    let Args { interfaces, config, mode, state, log } = args;
+    let Args { interfaces, config, mode, state, web, log } = args;
     let options = Options {
         config: config_dir(config.as_deref())?,
         interfaces,
         mode: mode.map(policy::Mode::from),
         socket,
         state,
+        web: web.map(|Web(address)| address),
         kernel_log: match log.would_enable(LOG_TARGET, &Level::DEBUG) {
             true => LogLevel::Debug,
             false => LogLevel::Off,

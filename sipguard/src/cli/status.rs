@@ -8,7 +8,7 @@ use super::{
 };
 use crate::api::{
     client::Client,
-    wire::{Events, History, Interface, LastReload, Status, Tally},
+    wire::{Events, History, Interface, LastReload, Status, Tally, Web},
 };
 
 /// Show what is protected, how, and since when
@@ -41,6 +41,7 @@ fn view(status: &Status) -> String {
     rows.push(row("banned", status.banned.to_string()));
     rows.push(row("events", events(status.events)));
     rows.push(row("history", history(&status.history)));
+    rows.push(row("web", web(&status.web)));
     rows.push(row("last reload", status.reload.as_ref().map_or_else(table::none, reload)));
     table(&["WHAT", "STATE"], rows, 0)
 }
@@ -73,6 +74,14 @@ fn history(History { file, problem, lost }: &History) -> String {
     match lost {
         0 => place,
         lost => format!("{place}, {lost} lines lost"),
+    }
+}
+
+fn web(Web { address, problem }: &Web) -> String {
+    let place = address.map_or_else(|| "off".to_owned(), |address| format!("http://{address}/"));
+    match problem {
+        None => place,
+        Some(problem) => format!("{place} PROBLEM: {problem}"),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::{fmt, time::Instant};
 
+use nix::unistd::Uid;
 use tracing::{info, warn};
 
 use super::{control::MAX_REASON, entries::Entry};
@@ -15,6 +16,8 @@ pub(super) const MAX_NOTE: usize = 4000;
 pub enum By {
     /// A caller of the control socket.
     Uid(u32),
+    /// Somebody with the token of the web page.
+    Web,
     /// A signal; the kernel does not tell us whose.
     Signal,
     /// The daemon itself, because a time has come.
@@ -23,10 +26,22 @@ pub enum By {
     Safety,
 }
 
+impl By {
+    /// The user in whose name an entry is kept: who has no name of his own acts
+    /// as the daemon's user.
+    pub(super) fn uid(self) -> u32 {
+        match self {
+            Self::Uid(uid) => uid,
+            Self::Web | Self::Signal | Self::Timer | Self::Safety => Uid::effective().as_raw(),
+        }
+    }
+}
+
 impl fmt::Display for By {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Uid(uid) => write!(f, "uid:{uid}"),
+            Self::Web => f.write_str("web"),
             Self::Signal => f.write_str("signal"),
             Self::Timer => f.write_str("timer"),
             Self::Safety => f.write_str("safety"),

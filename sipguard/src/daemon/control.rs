@@ -6,6 +6,7 @@
 
 mod bans;
 mod made;
+mod measure;
 mod posture;
 mod record;
 mod standing;
@@ -29,6 +30,7 @@ use super::{
     restore::{Entered, restore},
     safety,
     stats::{drops, signatures, stats},
+    web::WebState,
 };
 use crate::{
     api::wire::{
@@ -61,6 +63,7 @@ pub struct Daemon {
     /// The last reload, successful or not.
     reload: Option<LastReload>,
     history: History,
+    web: WebState,
     floods: Floods,
 }
 
@@ -95,6 +98,7 @@ impl Daemon {
             allows: Entries::default(),
             reload: None,
             history: History::in_memory(),
+            web: WebState::default(),
             floods: Floods::default(),
         }
     }
@@ -149,8 +153,20 @@ impl Daemon {
             banned: self.filter.bans().map_err(Error::Filter)?.len(),
             events: self.losses()?,
             history: self.written(),
+            web: self.web.report(),
             reload: self.reload.clone(),
         })
+    }
+
+    /// The web listener tells how it stands.
+    pub fn set_web(&mut self, web: WebState) {
+        self.web = web;
+    }
+
+    /// How the web listener stands.
+    #[must_use]
+    pub fn web(&self) -> &WebState {
+        &self.web
     }
 
     fn written(&self) -> wire::History {
@@ -269,7 +285,7 @@ impl Daemon {
         net: IpNet,
         ttl: Option<Ttl>,
         reason: Option<String>,
-        uid: u32,
+        by: By,
     ) -> Result<Added, Error> {
         check_reason(reason.as_deref())?;
         let trusted_by_file = self.plan.trusted.keys().map(|target| (target, Origin::File));
@@ -277,11 +293,11 @@ impl Daemon {
         safety::check_block(net, &self.place.host()?, trusted_by_file.chain(trusted_by_operator))?;
         self.filter.block(net, ttl.map(Ttl::duration)).map_err(Error::Filter)?;
 
-        let (entry, until) = new_entry(ttl, reason, uid);
+        let (entry, until) = new_entry(ttl, reason, by.uid());
         let old = self.blocks.set(net, entry.clone());
         let target = shown(net);
         let blocked = Target { net, port: None };
-        self.record_entry(By::Uid(uid), List::Blocked, blocked, old.as_ref(), Some(&entry));
+        self.record_entry(by, List::Blocked, blocked, old.as_ref(), Some(&entry));
         let mut notes = Vec::new();
         if self.plan.blocked.contains_key(&net) {
             notes.push(format!("{target} is in blacklist.toml, too"));
@@ -294,9 +310,9 @@ impl Daemon {
     ///
     /// # Errors
     /// There is neither, or the kernel refused.
-    pub fn unblock(&mut self, net: IpNet, uid: u32) -> Result<Removed, Error> {
+    pub fn unblock(&mut self, net: IpNet, by: By) -> Result<Removed, Error> {
         let target = shown(net);
-        let lifted = self.lift_bans(net, uid)?;
+        let lifted = self.lift_bans(net, by)?;
         let unbanned = lifted.as_ref().map_or(0, |lifted| lifted.count);
         let Some(old) = self.blocks.get(&net).cloned() else {
             let Some(Lifted { undo, .. }) = lifted else { return Err(self.not_blocked(net)) };
@@ -311,7 +327,7 @@ impl Daemon {
         self.filter.unblock(net).map_err(Error::Filter)?;
         self.blocks.remove(&net);
         let blocked = Target { net, port: None };
-        self.record_entry(By::Uid(uid), List::Blocked, blocked, Some(&old), None);
+        self.record_entry(by, List::Blocked, blocked, Some(&old), None);
         let undo = again("block", &target, &old);
         Ok(Removed { target, listed: true, unbanned, still: self.blocks_over(net), undo })
     }
@@ -352,15 +368,15 @@ impl Daemon {
         target: Target,
         ttl: Option<Ttl>,
         reason: Option<String>,
-        uid: u32,
+        by: By,
     ) -> Result<Added, Error> {
         check_reason(reason.as_deref())?;
         safety::check_allow(target)?;
         self.filter.allow(target, ttl.map(Ttl::duration)).map_err(Error::Filter)?;
 
-        let (entry, until) = new_entry(ttl, reason, uid);
+        let (entry, until) = new_entry(ttl, reason, by.uid());
         let old = self.allows.set(target, entry.clone());
-        self.record_entry(By::Uid(uid), List::Trusted, target, old.as_ref(), Some(&entry));
+        self.record_entry(by, List::Trusted, target, old.as_ref(), Some(&entry));
         let mut notes = self.outdone_blocks(target);
         if self.plan.trusted.contains_key(&target) {
             notes.push(format!("{target} is in trusted.toml, too"));
@@ -385,13 +401,13 @@ impl Daemon {
     ///
     /// # Errors
     /// There is none, or the kernel refused.
-    pub fn disallow(&mut self, target: Target, uid: u32) -> Result<Removed, Error> {
+    pub fn disallow(&mut self, target: Target, by: By) -> Result<Removed, Error> {
         let Some(old) = self.allows.get(&target).cloned() else {
             return Err(self.not_trusted(target));
         };
         self.filter.disallow(&target).map_err(Error::Filter)?;
         self.allows.remove(&target);
-        self.record_entry(By::Uid(uid), List::Trusted, target, Some(&old), None);
+        self.record_entry(by, List::Trusted, target, Some(&old), None);
         let undo = again("allow", &target.to_string(), &old);
         let (target, still) = (target.to_string(), self.trust_over(target));
         Ok(Removed { target, listed: true, unbanned: 0, still, undo })
@@ -538,7 +554,9 @@ impl Daemon {
 
 /// Settings that are read once, at the start.
 fn needs_restart(setting: &Setting) -> bool {
-    ["interfaces.", "control.", "state."].iter().any(|section| setting.key.starts_with(section))
+    ["interfaces.", "control.", "state.", "web."]
+        .iter()
+        .any(|section| setting.key.starts_with(section))
 }
 
 fn next_end(plan: &Plan) -> Option<Timestamp> {

@@ -13,6 +13,7 @@ mod host;
 mod memory;
 mod nets;
 mod place;
+mod pulse;
 mod reload;
 mod restore;
 mod run;
@@ -20,6 +21,8 @@ mod safety;
 mod shared;
 mod socket;
 mod stats;
+mod token;
+mod web;
 mod why;
 
 pub use audit::By;
@@ -31,12 +34,15 @@ pub use events::{BEHIND, Journal, KEPT_PER_RULE, Recent, Told, Wanted};
 pub use filter::{Filter, FilterError};
 pub use host::Host;
 pub use place::Place;
+pub use pulse::{KEPT as PULSES_KEPT, Pulses};
 pub use reload::reload;
 pub use restore::Entered;
 pub use run::{Options, RunError, run};
 pub use safety::Refusal;
 pub use shared::Shared;
 pub use socket::{ControlSocket, DEFAULT_SOCKET, GROUP, SocketError};
+pub use token::{TOKEN_FILE, Token};
+pub use web::WebState;
 pub use why::{log, why};
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::{
     future::pending,
     io::{self, Write},
+    net::SocketAddr,
     path::PathBuf,
     sync::Arc,
     time::Duration,
@@ -20,13 +21,13 @@ use tracing::{info, warn};
 
 use super::{
     By, ControlSocket, Daemon, Entered, Error, Place, Shared, SocketError, audit::log_note, bans,
-    events::pump, memory::give_back, reload, restore::restore,
+    events::pump, memory::give_back, pulse::beat, reload, restore::restore,
 };
 use crate::{
     api,
     history::{History, Kind, Line, State},
     kernel::{Attached, Kernel, KernelError, LogLevel, ProgramLog},
-    policy::{Mode, Plan},
+    policy::{Mode, Plan, WebSettings},
     sanitise::{sanitise, sanitise_lines},
 };
 
@@ -61,6 +62,8 @@ pub struct Options {
     pub socket: Option<PathBuf>,
     /// The state directory.
     pub state: Option<PathBuf>,
+    /// Where the web listener is; the inner `None` is off.
+    pub web: Option<Option<SocketAddr>>,
     /// What the kernel program itself logs.
     pub kernel_log: LogLevel,
 }
@@ -128,18 +131,25 @@ async fn start_and_serve(options: &Options) -> Result<(), RunError> {
     give_back();
     info!(target: "sipguard::audit", action = "start", interfaces = interfaces.join(" "), config = %options.config.display(), socket = %path.display());
     history.add(started(&interfaces, options));
+    let web = WebSettings {
+        listen: options.web.unwrap_or(plan.web.listen),
+        names: plan.web.names.clone(),
+    };
+    let state = options.state.clone().unwrap_or_else(|| plan.state.clone());
     let (events, bans_told) = (kernel.take_events(), kernel.take_bans_told());
     let daemon = Daemon::new(Box::new(kernel), place, plan, attached)
         .with_history(history.clone())
         .with_entries(entered);
     let shared = Shared::new(daemon);
     let mut tasks = JoinSet::new();
+    tasks.spawn(beat(shared.clone()));
     if let Some(events) = events {
         tasks.spawn(pump(events, shared.clone()));
     }
     if let Some(bans_told) = bans_told {
         tasks.spawn(bans::pump(bans_told, shared.clone()));
     }
+    tasks.spawn(api::web::listen(web, state, shared.clone()));
     tasks.spawn(restore_later(earlier, shared.clone()));
     serve(shared, listener, signals).await;
     drop(tasks);
@@ -265,6 +275,7 @@ async fn serve(shared: Shared, listener: UnixListener, mut signals: Signals) {
     // Who waits for an answer gets it; who waits for the next one, or for the
     // next event, does not.
     shared.events().close();
+    shared.pulse().close();
     drop(stop);
     if timeout(LAST_ANSWERS, &mut server).await.is_err() {
         server.abort();
@@ -317,6 +328,7 @@ mod tests {
             mode: None,
             socket: None,
             state: None,
+            web: None,
             kernel_log: LogLevel::Off,
         }
     }

@@ -193,6 +193,7 @@ impl Plan {
             modes,
             limits,
             events,
+            web,
             trusted: _,
             blocked: _,
             protected: _,
@@ -223,6 +224,8 @@ impl Plan {
             ("events.log", events.log.to_string()),
             ("control.socket", socket.display().to_string()),
             ("state.directory", state.display().to_string()),
+            ("web.listen", web.shown()),
+            ("web.names", format!("[{}]", web.names.join(", "))),
             ("limits.source_prefix_v6", limits.source_prefix_v6.to_string()),
         ]
         .map(|(key, value)| (key.to_owned(), value))

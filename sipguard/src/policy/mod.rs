@@ -27,6 +27,7 @@ mod signature;
 mod signatures;
 mod source;
 mod target;
+mod web;
 
 pub use auth::{AuthProfile, AuthSettings};
 pub use automaton::{Size, TooLarge, compile};
@@ -48,3 +49,4 @@ pub use signatures::{MAX_REGEX, MAX_TEXT};
 pub use source::MAX_FILE_BYTES;
 pub(crate) use target::net_text;
 pub use target::{Target, TargetError, parse_net};
+pub use web::WebSettings;

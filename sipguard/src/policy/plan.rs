@@ -29,6 +29,7 @@ use super::{
     shared::Shared,
     signature::Signature,
     target::Target,
+    web::WebSettings,
 };
 
 /// Entries of trusted.toml at most.
@@ -143,6 +144,7 @@ pub struct Plan {
     pub modes: Modes,
     pub limits: Limits,
     pub events: EventSettings,
+    pub web: WebSettings,
     pub trusted: Shared<BTreeMap<Target, Peer>>,
     pub blocked: Shared<BTreeMap<IpNet, Block>>,
     /// Protected destinations; with none, every destination is protected.
@@ -278,6 +280,7 @@ impl Default for Plan {
             modes: Modes::default(),
             limits: Limits::default(),
             events: EventSettings::default(),
+            web: WebSettings::default(),
             trusted: Shared::default(),
             blocked: Shared::default(),
             protected: BTreeSet::new(),
@@ -311,6 +314,7 @@ impl fmt::Debug for Plan {
             .field("modes", &self.modes)
             .field("limits", &self.limits)
             .field("events", &self.events)
+            .field("web", &self.web)
             .field("trusted", &self.trusted)
             .field("blocked", &self.blocked)
             .field("protected", &self.protected)

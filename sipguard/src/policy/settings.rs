@@ -19,13 +19,24 @@ pub(super) mod events;
 pub(super) mod limits;
 pub(super) mod rules;
 pub(super) mod values;
+pub(super) mod web;
 
 /// Protected destinations at most.
 pub const MAX_PROTECTED: usize = 4096;
 
 /// Sections of sipguard.toml.
-pub(super) const SECTIONS: &[&str] =
-    &["interfaces", "sip", "policy", "auth", "limits", "rules", "events", "control", "state"];
+pub(super) const SECTIONS: &[&str] = &[
+    "interfaces",
+    "sip",
+    "policy",
+    "auth",
+    "limits",
+    "rules",
+    "events",
+    "control",
+    "state",
+    "web",
+];
 pub(super) const INTERFACES: &[&str] = &["names", "mode"];
 pub(super) const SIP: &[&str] = &["ports", "tls_ports", "addresses", "keepalives"];
 pub(super) const POLICY: &[&str] = &["posture", "options", "stealth", "fragments", "mode"];
@@ -74,6 +85,9 @@ pub(super) fn read(table: &DeTable<'_>, plan: &mut Plan, problems: &mut Problems
     }
     if let Some(section) = root.section("state", STATE, problems) {
         state(section, plan, problems);
+    }
+    if let Some(section) = root.section("web", web::WEB, problems) {
+        web::web(section, plan, problems);
     }
     root.finish(problems);
 }

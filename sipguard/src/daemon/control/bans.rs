@@ -61,20 +61,20 @@ impl Daemon {
 
     /// Lifts the bans that hit an address of this network; `None` where none
     /// does. Whoever was banned there begins anew.
-    pub(super) fn lift_bans(&mut self, net: IpNet, uid: u32) -> Result<Option<Lifted>, Error> {
+    pub(super) fn lift_bans(&mut self, net: IpNet, by: By) -> Result<Option<Lifted>, Error> {
         let mut bans = self.filter.bans().map_err(Error::Filter)?;
         bans.retain(|ban| overlap(ban.who.source, net));
         let Some(last) = bans.iter().max_by_key(|ban| ban.expires) else { return Ok(None) };
         self.filter.unban(net).map_err(Error::Filter)?;
         for ban in &bans {
             let old = format!("until {}: {}", ban.expires, ban.rule.name());
-            audit(By::Uid(uid), Kind::Unban.name(), &ban.who.to_string(), &old, "none");
+            audit(by, Kind::Unban.name(), &ban.who.to_string(), &old, "none");
             self.history.add(Line {
                 target: Some(ban.who.to_string()),
                 net: Some(ban.who.source),
                 old: Some(old),
                 new: Some("none".to_owned()),
-                ..Line::new(Kind::Unban, By::Uid(uid).to_string())
+                ..Line::new(Kind::Unban, by.to_string())
             });
         }
         for who in self.history.banned(|who| overlap(who.source, net)) {

@@ -62,11 +62,7 @@ impl Daemon {
     ///
     /// # Errors
     /// The kernel refused; the former posture still holds.
-    pub fn set_posture(
-        &mut self,
-        wish: Option<Posture>,
-        uid: u32,
-    ) -> Result<PostureChanged, Error> {
+    pub fn set_posture(&mut self, wish: Option<Posture>, by: By) -> Result<PostureChanged, Error> {
         let old = self.postures;
         let new = Postures { chosen: wish, ..old };
         if new.in_force() != self.plan.posture {
@@ -77,8 +73,8 @@ impl Daemon {
             }
         }
         self.postures = new;
-        info!(target: "sipguard::audit", by = %By::Uid(uid), action = "posture", old = old.shown(), new = new.shown());
-        self.record(By::Uid(uid), Kind::Posture, Some(old.shown()), new.shown());
+        info!(target: "sipguard::audit", %by, action = "posture", old = old.shown(), new = new.shown());
+        self.record(by, Kind::Posture, Some(old.shown()), new.shown());
         Ok(PostureChanged {
             old: old.wire(),
             new: new.wire(),

@@ -41,9 +41,9 @@ fn ended_entries_leave_the_lists_and_the_kernel() {
     let fake = Fake::default();
     let mut daemon = daemon(&fake, "");
     let peer: Target = "203.0.113.10:5060".parse().unwrap();
-    daemon.block(net("192.0.2.7"), ttl("1h"), None, 0).unwrap();
-    daemon.block(net("192.0.2.8"), None, None, 0).unwrap();
-    daemon.allow(peer, ttl("1h"), None, 0).unwrap();
+    daemon.block(net("192.0.2.7"), ttl("1h"), None, By::Uid(0)).unwrap();
+    daemon.block(net("192.0.2.8"), None, None, By::Uid(0)).unwrap();
+    daemon.allow(peer, ttl("1h"), None, By::Uid(0)).unwrap();
     daemon.expire();
     assert_eq!(daemon.lists(None).unwrap().blocked.unwrap().len(), 2);
     fake.take();
@@ -62,7 +62,7 @@ fn ended_entries_leave_the_lists_and_the_kernel() {
 fn an_ended_entry_is_given_up_even_if_the_kernel_refuses() {
     let fake = Fake::default();
     let mut daemon = daemon(&fake, "");
-    daemon.block(net("192.0.2.7"), ttl("1h"), None, 0).unwrap();
+    daemon.block(net("192.0.2.7"), ttl("1h"), None, By::Uid(0)).unwrap();
     end(&mut daemon.blocks, net("192.0.2.7"));
     fake.take();
     fake.asked().refuses = true;
@@ -98,9 +98,9 @@ fn blocks_of_the_file_end_by_themselves() {
 fn a_block_that_a_file_has_too_is_told() {
     let fake = Fake::default();
     let mut daemon = daemon(&fake, "[[block]]\naddress = \"192.0.2.7\"\n");
-    let added = daemon.block(net("192.0.2.7"), None, None, 0).unwrap();
+    let added = daemon.block(net("192.0.2.7"), None, None, By::Uid(0)).unwrap();
     assert_eq!(added.notes, ["192.0.2.7 is in blacklist.toml, too"]);
-    let removed = daemon.unblock(net("192.0.2.7"), 0).unwrap();
+    let removed = daemon.unblock(net("192.0.2.7"), By::Uid(0)).unwrap();
     assert_eq!(removed.still, [Holder { target: "192.0.2.7".to_owned(), origin: Origin::File }]);
 }
 
@@ -108,8 +108,8 @@ fn a_block_that_a_file_has_too_is_told() {
 fn an_undone_unblock_ends_when_the_block_would_have() {
     let fake = Fake::default();
     let mut daemon = daemon(&fake, "");
-    daemon.block(net("192.0.2.7"), ttl("1h"), Some("; reboot".to_owned()), 0).unwrap();
-    let undo = daemon.unblock(net("192.0.2.7"), 0).unwrap().undo;
+    daemon.block(net("192.0.2.7"), ttl("1h"), Some("; reboot".to_owned()), By::Uid(0)).unwrap();
+    let undo = daemon.unblock(net("192.0.2.7"), By::Uid(0)).unwrap().undo;
     assert!(undo.starts_with("sipguard block 192.0.2.7 --ttl 59m"), "{undo}");
 }
 
@@ -117,7 +117,7 @@ fn an_undone_unblock_ends_when_the_block_would_have() {
 fn new_trust_over_an_operators_block_is_told() {
     let fake = Fake::default();
     let mut daemon = daemon(&fake, "");
-    daemon.block(net("192.0.2.0/24"), None, None, 0).unwrap();
+    daemon.block(net("192.0.2.0/24"), None, None, By::Uid(0)).unwrap();
     let mut plan = Plan::default();
     let peer = crate::policy::Peer { name: "carrier".to_owned(), class: None };
     plan.trusted.insert("192.0.2.7".parse().unwrap(), peer);
@@ -235,7 +235,7 @@ fn an_unblock_forgives() {
         failures: 5,
         proven: true,
     }];
-    let removed = daemon.unblock(net("198.51.100.0/28"), 1000).unwrap();
+    let removed = daemon.unblock(net("198.51.100.0/28"), By::Uid(1000)).unwrap();
     assert_eq!(removed.unbanned, 1);
     assert_eq!(daemon.history().ban(&source([198, 51, 100, 7])), None);
     let line = lines(&daemon).pop().unwrap();
@@ -288,7 +288,7 @@ fn what_would_be_banned_is_told_of_and_not_kept() {
 fn l31_bans_of_trusted_peers_and_of_the_host_are_lifted_at_once() {
     let fake = Fake::default();
     let mut daemon = daemon(&fake, "");
-    daemon.allow("203.0.113.0/24".parse().unwrap(), None, None, 0).unwrap();
+    daemon.allow("203.0.113.0/24".parse().unwrap(), None, None, By::Uid(0)).unwrap();
     fake.take();
     for address in [[203, 0, 113, 9], [10, 0, 0, 1], [10, 0, 0, 2]] {
         let told = daemon.ban_made(&made(whole(address)));
@@ -373,8 +373,8 @@ fn n11_entries_and_bans_come_back_with_what_is_left() {
     assert!(fake.take()[0].starts_with("extend 198.51.100.6"));
 
     // What was done meanwhile stays.
-    daemon.unblock(net("192.0.2.7"), 0).unwrap();
-    daemon.block(net("192.0.2.7"), ttl("1h"), None, 0).unwrap();
+    daemon.unblock(net("192.0.2.7"), By::Uid(0)).unwrap();
+    daemon.block(net("192.0.2.7"), ttl("1h"), None, By::Uid(0)).unwrap();
     fake.take();
     daemon.restore(&state);
     let again = fake.take();

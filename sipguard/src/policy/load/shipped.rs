@@ -10,7 +10,7 @@ use crate::policy::{
     AuthProfile, Condition, Match, Signature, blocks, lint,
     modes::dropping,
     peers,
-    settings::{self, auth, events, limits, rules, values},
+    settings::{self, auth, events, limits, rules, values, web},
     signatures,
 };
 
@@ -91,6 +91,7 @@ fn every_key_is_documented() {
         (&["rules", "signature"], rules::RULE),
         (&["events"], events::EVENTS),
         (&["control"], settings::CONTROL),
+        (&["web"], web::WEB),
     ] {
         for key in keys {
             let value = section(path).and_then(|at| at.get(*key).cloned());

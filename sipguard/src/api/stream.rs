@@ -1,0 +1,53 @@
+//! What happens, as server-sent events.
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use axum::{
+    extract::State,
+    response::sse::{Event, KeepAlive, Sse},
+};
+use futures_util::stream::{self, Stream, StreamExt as _};
+use serde::Serialize;
+use tokio::sync::broadcast::{Receiver, error::RecvError};
+
+use super::{caller::Caller, wire::EventLine};
+use crate::daemon::{Shared, Told, Wanted};
+
+/// How long the line may be silent. Who has gone away is noticed by it.
+const SILENCE: Duration = Duration::from_secs(10);
+
+/// Events that were kept, of which a new reader hears first.
+const KEPT: usize = 100;
+
+/// Everything from now on, until the caller leaves: `event` with the packets
+/// and bans of `/v1/events`.
+pub(super) async fn stream(
+    _: Caller,
+    State(shared): State<Shared>,
+) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+    let recent = shared.events().recent(&Wanted::default(), KEPT);
+    let kept = stream::iter(recent.kept).map(|told| event(&told));
+    let events = kept.chain(stream::iter(recent.coming.map(follow)).flatten());
+    Sse::new(events.map(Ok)).keep_alive(KeepAlive::new().interval(SILENCE))
+}
+
+/// What comes; a reader who takes too long hears how many he has missed.
+fn follow(coming: Receiver<Arc<Told>>) -> impl Stream<Item = Event> + Send {
+    stream::unfold(coming, |mut coming| async move {
+        let next = match coming.recv().await {
+            Ok(told) => event(&told),
+            Err(RecvError::Lagged(missed)) => named("event", &EventLine::Missed { missed }),
+            Err(RecvError::Closed) => return None,
+        };
+        Some((next, coming))
+    })
+}
+
+fn event(told: &Told) -> Event {
+    named("event", &EventLine::Event(Box::new(told.wire())))
+}
+
+fn named(name: &str, data: &impl Serialize) -> Event {
+    // Text, numbers and times: nothing that has no JSON. It has no line ends.
+    Event::default().event(name).data(serde_json::to_string(data).unwrap_or_default())
+}
