@@ -130,7 +130,11 @@ fn watch(client: &Client) -> io::Result<()> {
                 Todo::Nothing => {}
                 Todo::Draw => is_urgent = true,
                 Todo::End | Todo::Wish(Wish::Quit) => return Ok(()),
-                Todo::Wish(Wish::Suspend) => screen.suspend()?,
+                Todo::Wish(Wish::Suspend) => Screen::suspend()?,
+                Todo::Retake => {
+                    screen.retake()?;
+                    is_urgent = true;
+                }
                 Todo::Repaint | Todo::Wish(Wish::Repaint) => {
                     screen.repaint()?;
                     is_urgent = true;
@@ -147,6 +151,7 @@ enum Todo {
     /// At once.
     Draw,
     Repaint,
+    Retake,
     Wish(Wish),
     End,
 }
@@ -164,6 +169,7 @@ fn take(state: &mut State, input: Input) -> Todo {
         Input::Missed(missed) => state.missed(missed),
         Input::Answer(answer) => state.answered(answer, now),
         Input::Repaint => return Todo::Repaint,
+        Input::Awake => return Todo::Retake,
         Input::End => return Todo::End,
     }
     Todo::Nothing

@@ -40,8 +40,10 @@ pub(super) enum Input {
     Event(Box<Event>),
     Missed(u64),
     Answer(Answer),
-    /// The terminal has another size, or somebody else wrote on it.
+    /// The terminal has another size.
     Repaint,
+    /// We were stopped, and go on.
+    Awake,
     /// A signal or the loss of the terminal ends us.
     End,
 }
@@ -157,7 +159,7 @@ fn signals(to: SyncSender<Input>) -> io::Result<()> {
                     () = came(&mut interrupt) => Input::End,
                     () = came(&mut hang_up) => Input::End,
                     () = came(&mut resize) => Input::Repaint,
-                    () = came(&mut goes_on) => Input::Repaint,
+                    () = came(&mut goes_on) => Input::Awake,
                 };
                 if to.send(input).is_err() {
                     return;

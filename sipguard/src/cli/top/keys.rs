@@ -32,7 +32,7 @@ pub(super) const KEYS: [(&str, &str); 17] = [
     ("/", "filter sources and events: words that all must occur"),
     ("Esc", "close what is open; else select and filter nothing"),
     ("Space p", "pause, and go on"),
-    ("h ?", "this help"),
+    ("h ?", "list the keys"),
     ("Ctrl-L", "paint everything anew"),
     ("Ctrl-Z", "back to the shell; `fg` returns"),
     ("q", "close what is open, else quit"),
@@ -286,6 +286,22 @@ mod tests {
             );
         }
         wish
+    }
+
+    #[test]
+    fn f35_the_reference_has_every_key() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/reference.md");
+        let text = std::fs::read_to_string(path).unwrap();
+        let (_, rows) = text.split_once("| Key | What it does |\n|---|---|\n").unwrap();
+        let (rows, _) = rows.split_once("\n\n").unwrap();
+        let expected: Vec<String> = KEYS
+            .iter()
+            .map(|(keys, what)| {
+                let keys: Vec<String> = keys.split(' ').map(|key| format!("`{key}`")).collect();
+                format!("| {} | {what} |", keys.join(", "))
+            })
+            .collect();
+        assert_eq!(rows.lines().collect::<Vec<_>>(), expected);
     }
 
     #[test]

@@ -20,6 +20,7 @@ use nix::{
 use ratatui::{
     Frame, Terminal,
     backend::CrosstermBackend,
+    layout::Rect,
     crossterm::{
         cursor, event as keyboard, execute,
         event::{DisableBracketedPaste, EnableBracketedPaste},
@@ -59,13 +60,21 @@ impl Screen {
 
     /// Everything is painted at the next drawing.
     pub(super) fn repaint(&mut self) -> io::Result<()> {
-        self.terminal.clear()
+        // Not `clear`, which asks the terminal where its cursor is: the answer
+        // would come among the keys.
+        let (width, height) = self.size();
+        self.terminal.resize(Rect::new(0, 0, width, height))
     }
 
-    /// Back to the shell, until it lets us go on.
-    pub(super) fn suspend(&mut self) -> io::Result<()> {
+    /// Back to the shell, until it lets us go on: SIGCONT comes then.
+    pub(super) fn suspend() -> io::Result<()> {
         give_back();
-        raise(Signal::SIGSTOP)?;
+        Ok(raise(Signal::SIGSTOP)?)
+    }
+
+    /// Takes the terminal again, as whoever had it meanwhile may have left it.
+    pub(super) fn retake(&mut self) -> io::Result<()> {
+        give_back();
         take()?;
         self.repaint()
     }
@@ -150,5 +159,64 @@ fn wait() -> bool {
         }
         Err(Errno::EINTR) => true,
         Err(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        env,
+        fs::File,
+        io::Read as _,
+        process::{Command, Stdio},
+    };
+
+    use nix::{
+        pty::{Winsize, openpty},
+        sys::termios::tcgetattr,
+    };
+
+    use super::*;
+
+    /// Set in the process that panics.
+    const CHILD: &str = "SIPGUARD_TEST_PANICS";
+
+    fn panics_on_its_terminal() {
+        let mut screen = Screen::take().unwrap();
+        screen.draw(|frame| frame.render_widget("picture", frame.area())).unwrap();
+        thread::spawn(|| panic!("words of a panic")).join().unwrap();
+    }
+
+    #[test]
+    fn f35_a_panic_gives_the_terminal_back_and_is_read_there() {
+        if env::var_os(CHILD).is_some() {
+            return panics_on_its_terminal();
+        }
+        let name = "cli::top::terminal::tests::f35_a_panic_gives_the_terminal_back_and_is_read_there";
+        let size = Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
+        let pty = openpty(Some(&size), None).unwrap();
+        let before = tcgetattr(&pty.slave).unwrap();
+        let stdio = || Stdio::from(pty.slave.try_clone().unwrap());
+        let mut child = Command::new(env::current_exe().unwrap())
+            .args(["--exact", name, "--nocapture"])
+            .env(CHILD, "1")
+            .stdin(stdio())
+            .stdout(stdio())
+            .stderr(stdio())
+            .spawn()
+            .unwrap();
+        let status = child.wait().unwrap();
+        assert_eq!(tcgetattr(&pty.slave).unwrap(), before);
+        drop(pty.slave);
+        let mut output = Vec::new();
+        // Ends with an error, for nobody holds the other end any more.
+        let _ = File::from(pty.master).read_to_end(&mut output);
+        let output = String::from_utf8_lossy(&output);
+        let at = |text: &str| output.find(text).unwrap_or_else(|| panic!("{text:?} in {output:?}"));
+        assert!(at("\u{1b}[?1049h") < at("picture"));
+        assert!(at("picture") < at("\u{1b}[?1049l"));
+        assert!(at("\u{1b}[?1049l") < at("words of a panic"));
+        assert!(output.contains("\u{1b}[?25h") && output.contains("\u{1b}[?2004l"));
+        assert_eq!(status.code(), Some(PANIC), "{output}");
     }
 }

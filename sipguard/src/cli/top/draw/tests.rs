@@ -75,31 +75,7 @@ fn press(state: &mut State, text: &str) {
 
 #[test]
 fn f35_the_whole_picture_at_80x24() {
-    let expected = "\
- sipguard  guarded  passed 1,234/s  dropped 2,916/s                   12:00:29Z
- verified 12  banned 3  blocked 120  trusted 4              endpoints 12 % full
-  RULE                  NOW/S   PACKETS LAST 39 S
-  signature      drop   2,916   123,456          ▁▁▁▁▂▂▂▂▃▃▃▄▄▄▄▅▅▅▅▆▆▆▇▇▇▇████
-  stranger       pass     1.5        99          ▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂
-  options        drop       0         7
-  SOURCE                     NOW/S▼  DROPPED METHOD    RULE           STATE
-> 198.51.100.7                2,900    2,900 OPTIONS   signature      stranger
-  2001:db8:2::/64               ~12       12 OPTIONS   signature      banned
-  192.0.2.10                    4.0        0 -         trusted        trusted
-
-
-
-
-
-
-
-  EVENT    RULE           OUTCOME    METHOD    FROM                  SIGNATURE
-  12:00:05 signature      dropped    OPTIONS   198.51.100.8:5061     friendly-sc
-  12:00:05 signature      dropped    OPTIONS   198.51.100.7:5061     friendly-sc
-  12:00:05 signature      dropped    OPTIONS   198.51.100.6:5061     friendly-sc
-  12:00:05 signature      dropped    OPTIONS   198.51.100.5:5061     friendly-sc
-  12:00:05 signature      dropped    OPTIONS   198.51.100.4:5061     friendly-sc
- b block  a allow  u undo  w why  / filter  s sort  p pause      ? help  q quit";
+    let expected = include_str!("80x24.txt").trim_end();
     let shown = shown(&mut attacked(), (80, 24));
     assert_eq!(shown, expected, "\n{shown}");
 }
