@@ -156,7 +156,7 @@ fn f35_the_terminal_is_restored_at_every_end() -> Result<()> {
     // The daemon's end is told of; nobody need start again when it returns.
     sipguard.stop()?.success()?;
     let lost = top.wait("the loss", PATIENCE, |screen| screen.shows("trying again"))?;
-    ensure!(lost.shows("not running") || lost.shows("has stopped"), "{lost}");
+    ensure!(lost.shows("trying again: sipguard "), "{lost}");
     let sipguard = Sipguard::start(&lab, &Policy::usual()?, &["--iface", WAN])?;
     top.wait("the return", PATIENCE, |screen| {
         screen.shows("connected again") && screen.shows("guarded") && !screen.shows("trying")

@@ -83,9 +83,8 @@ pub(crate) fn watch(lab: &Lab) -> Result<()> {
             registration(customer, "REGISTER", number)
         })?);
     }
-    flows.push(Flow::start(lab, TRUSTED, SERVER, 24, |number| {
-        request("INVITE", b"trunk", number)
-    })?);
+    flows
+        .push(Flow::start(lab, TRUSTED, SERVER, 24, |number| request("INVITE", b"trunk", number))?);
     flows.push(Flow::start(lab, STRANGER_V6, SERVER_V6, 18, |number| {
         request("OPTIONS", b"friendly-scanner", number)
     })?);

@@ -5,7 +5,7 @@ use std::{
     io::{Read as _, Write as _},
     os::{
         fd::{AsFd as _, AsRawFd as _, OwnedFd},
-        unix::process::CommandExt as _,
+        unix::{fs::OpenOptionsExt as _, process::CommandExt as _},
     },
     process::{Child, Command, ExitStatus, Stdio},
     sync::{
@@ -18,9 +18,10 @@ use std::{
 
 use anyhow::{Context as _, Result, anyhow};
 use nix::{
+    fcntl::OFlag,
     libc,
     poll::{PollFd, PollFlags, PollTimeout, poll},
-    pty::{Winsize, openpty},
+    pty::{Winsize, grantpt, posix_openpt, ptsname_r, unlockpt},
     sys::{
         prctl,
         signal::{Signal, kill},
@@ -65,22 +66,23 @@ impl Terminal {
     /// # Errors
     /// Where the kernel refuses.
     pub fn start(command: &mut Command, columns: u16, rows: u16) -> Result<Self> {
-        let pty = openpty(Some(&size(columns, rows)), None).context("cannot make a terminal")?;
-        let before = tcgetattr(&pty.slave)?;
-        let stdio = || pty.slave.try_clone().map(Stdio::from);
+        let (master, slave) = open().context("cannot make a terminal")?;
+        enlarge(&master, columns, rows)?;
+        let before = tcgetattr(&slave)?;
+        let stdio = || slave.try_clone().map(Stdio::from);
         command.stdin(stdio()?).stdout(stdio()?).stderr(stdio()?).env("TERM", "xterm-256color");
         // SAFETY: between fork and exec; these are bare system calls.
         unsafe { command.pre_exec(lead) };
         let child = command.spawn().context("cannot start it")?;
         // What the command holds of the terminal goes with it.
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let master = Arc::new(pty.master);
+        let master = Arc::new(master);
         let screen = Screen::new(columns.into(), rows.into());
         let seen = Arc::new(Mutex::new(Seen { screen, bytes: Vec::new() }));
         let stop = Arc::new(AtomicBool::new(false));
         let (from, to, stopped) = (Arc::clone(&master), Arc::clone(&seen), Arc::clone(&stop));
         let reader = Some(thread::spawn(move || read(&from, &to, &stopped)));
-        let (master, slave) = (Some(master), Some(pty.slave));
+        let (master, slave) = (Some(master), Some(slave));
         Ok(Self { child, master, slave, before, seen, stop, reader })
     }
 
@@ -130,10 +132,7 @@ impl Terminal {
     /// Where it was hung up.
     pub fn resize(&self, columns: u16, rows: u16) -> Result<()> {
         self.lock().screen.resize(columns.into(), rows.into());
-        let master = self.master.as_ref().context("hung up")?;
-        // SAFETY: the size is read before this returns.
-        unsafe { set_size(master.as_raw_fd(), &raw const *&size(columns, rows)) }?;
-        Ok(())
+        enlarge(self.master.as_ref().context("hung up")?, columns, rows)
     }
 
     /// Whether the terminal is set as it was before the program.
@@ -190,8 +189,25 @@ impl Drop for Terminal {
     }
 }
 
-const fn size(columns: u16, rows: u16) -> Winsize {
-    Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 }
+/// Both ends of a new terminal. No program that is started meanwhile gets them:
+/// it would keep the terminal from being hung up.
+fn open() -> Result<(OwnedFd, OwnedFd)> {
+    let master = posix_openpt(OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC)?;
+    grantpt(&master)?;
+    unlockpt(&master)?;
+    let slave = File::options()
+        .read(true)
+        .write(true)
+        .custom_flags(OFlag::O_NOCTTY.bits())
+        .open(ptsname_r(&master)?)?;
+    Ok((master.as_fd().try_clone_to_owned()?, slave.into()))
+}
+
+fn enlarge(master: &OwnedFd, columns: u16, rows: u16) -> Result<()> {
+    let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    // SAFETY: the size is read before this returns.
+    unsafe { set_size(master.as_raw_fd(), &raw const size) }?;
+    Ok(())
 }
 
 /// In the child: a session of its own on the terminal that is its stdin; and it

@@ -18,7 +18,14 @@ use super::{
 
 /// Keys in the last line, as many as fit, and those behind that always do.
 const HINTS: [&str; 9] = [
-    "b block", "a allow", "u undo", "w why", "/ filter", "s sort", "p pause", "Tab part",
+    "b block",
+    "a allow",
+    "u undo",
+    "w why",
+    "/ filter",
+    "s sort",
+    "p pause",
+    "Tab part",
     "↑↓ select",
 ];
 const ALWAYS: [&str; 2] = ["? help", "q quit"];
@@ -60,7 +67,8 @@ fn too_small(frame: &mut Frame<'_>) {
 /// What is being typed, what has happened, or what could be pressed.
 fn foot(frame: &mut Frame<'_>, area: Rect, state: &State) {
     if let Layer::Filter(line) = &state.layer {
-        let before = format!(" filter: {}", line.text().chars().take(line.cursor()).collect::<String>());
+        let before =
+            format!(" filter: {}", line.text().chars().take(line.cursor()).collect::<String>());
         let column = Span::raw(&before).width();
         let shown = format!(" filter: {}", line.text());
         frame.render_widget(Line::styled(shown, colours::NOTE), area);
@@ -102,9 +110,6 @@ fn hints(hints: &[&'static str], mut room: usize) -> Line<'static> {
     }
     line
 }
-
-
-
 
 #[cfg(test)]
 mod tests;

@@ -1,11 +1,6 @@
 //! What comes in from all sides, each on a thread of its own.
 
-use std::{
-    io,
-    sync::mpsc::SyncSender,
-    thread,
-    time::Duration,
-};
+use std::{io, sync::mpsc::SyncSender, thread, time::Duration};
 
 use ratatui::crossterm::event::{self as keyboard, KeyEvent};
 use tokio::{
@@ -116,8 +111,7 @@ fn follow_pulses(client: &Client, to: &SyncSender<Input>) {
 }
 
 fn follow_events(client: &Client, to: &SyncSender<Input>) {
-    let query =
-        EventsQuery { last: Some(KEPT_EVENTS), follow: true, ..EventsQuery::default() };
+    let query = EventsQuery { last: Some(KEPT_EVENTS), follow: true, ..EventsQuery::default() };
     loop {
         let mut is_first = true;
         let ended: Result<(), Ended> = client.events(&query, |line| {

@@ -311,7 +311,10 @@ mod tests {
         control(&mut state, 'u');
         let wish = keys(&mut state, "10m\tscans\n");
         let Some(Wish::Ask(Ask::Block(entry))) = wish else { panic!("{wish:?}") };
-        assert_eq!((entry.target.as_str(), entry.reason.as_deref()), ("198.51.100.7", Some("scans")));
+        assert_eq!(
+            (entry.target.as_str(), entry.reason.as_deref()),
+            ("198.51.100.7", Some("scans"))
+        );
         assert_eq!(entry.ttl.unwrap().to_string(), "10m");
         assert!(matches!(state.layer, Layer::None));
     }

@@ -128,7 +128,8 @@ mod tests {
                     let screen = Rect::new(0, 0, width, height);
                     let areas = areas(screen, rules);
                     let Areas { head, graphs, rules, sources, events, foot } = areas;
-                    let parts = [Some(head), graphs, Some(rules), Some(sources), Some(events), Some(foot)];
+                    let parts =
+                        [Some(head), graphs, Some(rules), Some(sources), Some(events), Some(foot)];
                     let parts: Vec<Rect> = parts.into_iter().flatten().collect();
                     for (i, part) in parts.iter().enumerate() {
                         assert!(screen.union(*part) == screen && part.area() > 0, "{areas:?}");

@@ -136,9 +136,13 @@ mod tests {
         let shown = tables(pulse(5, &[("198.51.100.7", 1500.0)]));
         let words: Vec<Vec<&str>> =
             shown.lines().map(|line| line.split_whitespace().collect()).collect();
-        assert_eq!(words[2].join(" "), "verified 12, banned 3, blocked 120, trusted 4, endpoints 12 % full");
+        assert_eq!(
+            words[2].join(" "),
+            "verified 12, banned 3, blocked 120, trusted 4, endpoints 12 % full"
+        );
         assert_eq!(words[5], ["signature", "drop", "1,500", "0", "123,456"]);
-        let source = ["198.51.100.7", "OPTIONS", "signature", "stranger", "1,500", "1,500", "4,000"];
+        let source =
+            ["198.51.100.7", "OPTIONS", "signature", "stranger", "1,500", "1,500", "4,000"];
         assert_eq!(words.last().unwrap(), &source);
         assert!(!shown.contains("closed"), "{shown}");
     }

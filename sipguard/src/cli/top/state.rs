@@ -279,9 +279,7 @@ impl State {
         let counted = last.rules.iter().filter(|rule| rule.packets > 0 || rule.would_packets > 0);
         let mut rules: Vec<(f64, &RuleRate)> =
             counted.map(|rule| (lately(&rule.rule), rule)).collect();
-        rules.sort_by(|(a, one), (b, other)| {
-            b.total_cmp(a).then(other.packets.cmp(&one.packets))
-        });
+        rules.sort_by(|(a, one), (b, other)| b.total_cmp(a).then(other.packets.cmp(&one.packets)));
         rules.into_iter().map(|(_, rule)| rule).collect()
     }
 

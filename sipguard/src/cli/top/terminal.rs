@@ -20,14 +20,13 @@ use nix::{
 use ratatui::{
     Frame, Terminal,
     backend::CrosstermBackend,
-    layout::Rect,
     crossterm::{
-        cursor, event as keyboard, execute,
+        cursor, event as keyboard,
         event::{DisableBracketedPaste, EnableBracketedPaste},
-        terminal::{
-            EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
-        },
+        execute,
+        terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode},
     },
+    layout::Rect,
 };
 
 /// Whether the terminal is ours.
@@ -192,7 +191,8 @@ mod tests {
         if env::var_os(CHILD).is_some() {
             return panics_on_its_terminal();
         }
-        let name = "cli::top::terminal::tests::f35_a_panic_gives_the_terminal_back_and_is_read_there";
+        let name =
+            "cli::top::terminal::tests::f35_a_panic_gives_the_terminal_back_and_is_read_there";
         let size = Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
         let pty = openpty(Some(&size), None).unwrap();
         let before = tcgetattr(&pty.slave).unwrap();

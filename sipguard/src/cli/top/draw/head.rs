@@ -125,7 +125,7 @@ fn trouble(state: &State) -> Option<Line<'static>> {
     let text = match (&state.link, state.quiet) {
         (Link::Lost { since, why }, _) => {
             let since = since.strftime("%H:%M:%SZ");
-            format!(" since {since}: {why}; trying again ")
+            format!(" since {since}, trying again: {why} ")
         }
         (_, Some(seconds)) => format!(" nothing has come for {seconds} s "),
         _ => return None,
@@ -158,7 +158,10 @@ fn graph(
     frame.render_widget(Line::styled(title, colours::DIM), Rect { height: 1, ..area });
     let data: Vec<u64> = values.iter().map(|value| thousandths(*value)).collect();
     let graph = Sparkline::default().data(data).max(thousandths(most).max(1)).style(style);
-    frame.render_widget(graph, Rect { y: area.y + 1, height: area.height.saturating_sub(2), ..area });
+    frame.render_widget(
+        graph,
+        Rect { y: area.y + 1, height: area.height.saturating_sub(2), ..area },
+    );
 }
 
 #[expect(

@@ -122,7 +122,8 @@ pub(super) fn rules(frame: &mut Frame<'_>, area: Rect, state: &State) {
         }
         cells.push(Span::raw(count(rule.packets)));
         let history = history(state, &rule.rule, seconds);
-        cells.push(Span::styled(history, if rule.would_rate > 0.0 { colours::NOTE } else { style }));
+        cells
+            .push(Span::styled(history, if rule.would_rate > 0.0 { colours::NOTE } else { style }));
         cells
     });
 }

@@ -111,7 +111,6 @@ pub(super) fn text(frame: &mut Frame<'_>, text: &Text) {
         None => format!("{more}Esc closes"),
     };
     let inner = framed(frame, area, (&text.title, &keys), colours::KEY);
-    let seen: Vec<Line<'_>> =
-        lines.into_iter().skip(first).take(height).map(Line::from).collect();
+    let seen: Vec<Line<'_>> = lines.into_iter().skip(first).take(height).map(Line::from).collect();
     frame.render_widget(Paragraph::new(seen), inner);
 }

@@ -91,9 +91,21 @@ fn f35_every_size_shows_what_matters_and_nothing_that_acts() {
             continue;
         }
         let wanted = [
-            "guarded", "dropped 2,916/s", "12:00:29Z", "verified 12", "banned 3", "signature",
-            "198.51.100.7", "2001:db8:2::/64", "~12", "stranger", "198.51.100.8:5061",
-            "friendly-sc", "b block", "q quit", "▁",
+            "guarded",
+            "dropped 2,916/s",
+            "12:00:29Z",
+            "verified 12",
+            "banned 3",
+            "signature",
+            "198.51.100.7",
+            "2001:db8:2::/64",
+            "~12",
+            "stranger",
+            "198.51.100.8:5061",
+            "friendly-sc",
+            "b block",
+            "q quit",
+            "▁",
         ];
         for wanted in wanted {
             assert!(text.contains(wanted), "{wanted} at {size:?} in\n{text}");
@@ -109,8 +121,7 @@ fn f35_every_size_shows_what_matters_and_nothing_that_acts() {
 #[test]
 fn f35_no_size_and_no_layer_breaks_it() {
     let mut state = attacked();
-    let layers: [&[&str]; 6] =
-        [&[""], &["?"], &["b"], &["b", "x\n"], &["w"], &["/100"]];
+    let layers: [&[&str]; 6] = [&[""], &["?"], &["b"], &["b", "x\n"], &["w"], &["/100"]];
     for layer in layers {
         for size in [(0, 0), (1, 1), (5, 300), (300, 5), (60, 16), (61, 17), (80, 24), (250, 90)] {
             for keys in layer {
@@ -208,7 +219,7 @@ fn f35_what_is_wrong_is_seen() {
     assert!(shown(&mut state, (80, 24)).contains("PAUSED"));
     state.lost("sipguard has stopped", "2026-01-02T12:00:31Z".parse().unwrap());
     let text = shown(&mut state, (80, 24));
-    assert!(text.contains("since 12:00:31Z: sipguard has stopped; trying again"), "{text}");
+    assert!(text.contains("since 12:00:31Z, trying again: sipguard has stopped"), "{text}");
     state.connected(Instant::now());
     state.pause();
     assert!(shown(&mut state, (80, 24)).contains("waiting for the first second"));
