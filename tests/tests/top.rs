@@ -66,7 +66,7 @@ fn f35_a_scanner_is_seen_blocked_explained_and_released_by_keys() -> Result<()> 
     println!("{seen}");
     ensure!(seen.is_alternate && !seen.is_cursor_shown && seen.is_paste_marked);
     let rule = seen.line("  signature ").context("no rule")?;
-    ensure!(rule.contains("drop") && rule.contains('█'), "{rule}");
+    ensure!(rule.contains("drop") && rule.contains('▇'), "{rule}");
 
     top.press("b")?;
     top.wait("the question", PATIENCE, |screen| screen.shows("Block: everything"))?;

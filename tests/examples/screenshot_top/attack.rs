@@ -7,11 +7,11 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    thread,
+    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use tests::{
     rig::{
         lab::{Lab, SERVER, SERVER_V6, STRANGER_V6, TRUSTED, sip},
@@ -67,8 +67,26 @@ const fn address(host: u8) -> IpAddr {
 const CUSTOMERS: [u8; 3] = [150, 151, 152];
 const GUESSER: u8 = 200;
 
-/// All of it, for a while.
-pub(crate) fn watch(lab: &Lab) -> Result<()> {
+/// All of it, which goes on until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Attack {
+    stop: Arc<AtomicBool>,
+    registrar: Option<JoinHandle<()>>,
+    _flows: Vec<Flow>,
+}
+
+impl Drop for Attack {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(registrar) = self.registrar.take() {
+            // The picture is made by then.
+            let _ = registrar.join();
+        }
+    }
+}
+
+/// Starts all of it, one after the other, for a while.
+pub(crate) fn watch(lab: &Lab) -> Result<Attack> {
     let own = [7, 8, 9, 10];
     let hosts = SENDERS.iter().map(|sender| sender.host).chain(CUSTOMERS).chain([GUESSER]);
     for host in hosts.filter(|host| !own.contains(host)) {
@@ -102,10 +120,8 @@ pub(crate) fn watch(lab: &Lab) -> Result<()> {
         }
         thread::sleep(Duration::from_millis(200));
     }
-    // It is looked at while all of them still send.
-    stop.store(true, Ordering::Relaxed);
-    registrar.join().map_err(|_| anyhow!("the registrar has panicked"))?;
-    Ok(())
+    flows.extend(guesser);
+    Ok(Attack { stop, registrar: Some(registrar), _flows: flows })
 }
 
 impl Sender {
@@ -143,7 +159,7 @@ fn registration(host: u8, method: &str, number: u64) -> Vec<u8> {
 }
 
 /// Accepts customers, and refuses everybody else.
-fn registrar(lab: &Lab, stop: &Arc<AtomicBool>) -> Result<thread::JoinHandle<()>> {
+fn registrar(lab: &Lab, stop: &Arc<AtomicBool>) -> Result<JoinHandle<()>> {
     let socket = lab.server().enter(|| {
         let socket = UdpSocket::bind(sip(SERVER))?;
         socket.set_read_timeout(Some(Duration::from_millis(50)))?;

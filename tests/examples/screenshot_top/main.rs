@@ -24,17 +24,16 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 fn main() -> Result<()> {
     let lab = Lab::new()?;
-    // More than this machine's neighbours need, and enough to see all rules.
-    let policy = Policy::usual()?;
-    let sipguard = Sipguard::start(&lab, &policy, &["--iface", WAN])?;
+    let sipguard = Sipguard::start(&lab, &Policy::usual()?, &["--iface", WAN])?;
     let mut command = Command::new(Tool::Sipguard.path()?);
     command.arg("--socket").arg(sipguard.socket()).arg("top");
     command.env_remove("NO_COLOR");
     let mut top = Terminal::start(&mut command, SIZE.0, SIZE.1)?;
     top.wait("a second", PATIENCE, |screen| screen.shows("guarded"))?;
     sipguard.command(&["block", "198.51.100.66", "--reason", "INVITE floods"])?.success()?;
-    attack::watch(&lab)?;
+    let attack = attack::watch(&lab)?;
     let screen = top.screen();
+    drop(attack);
     print!("{screen}");
     let file = root().join("docs/top.svg");
     fs::write(&file, svg::picture(&screen))

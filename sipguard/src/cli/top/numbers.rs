@@ -1,7 +1,7 @@
 //! Numbers as they fit into columns, and as bars.
 
-/// Steps of a bar, from low to high.
-const STEPS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+/// Steps of a bar, from low to high; the highest leaves a gap to the row above.
+const STEPS: [char; 7] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇'];
 
 /// A rate in at most seven characters.
 pub(super) fn rate(rate: f64) -> String {
@@ -73,8 +73,8 @@ fn bar(value: f64, max: f64) -> char {
     if value.is_nan() || value <= 0.0 {
         return ' ';
     }
-    let step = (value / max * 8.0).ceil().clamp(1.0, 8.0) as usize - 1;
-    STEPS.get(step).copied().unwrap_or('█')
+    let step = (value / max * 7.0).ceil().clamp(1.0, 7.0) as usize - 1;
+    STEPS.get(step).copied().unwrap_or('▇')
 }
 
 #[cfg(test)]
@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn bars_show_what_there_is() {
-        assert_eq!(bars(&[0.0, 0.01, 50.0, 100.0]), " ▁▄█");
+        assert_eq!(bars(&[0.0, 0.01, 50.0, 100.0]), " ▁▄▇");
         assert_eq!(bars(&[0.0, 0.0]), "  ");
         assert_eq!(bars(&[f64::NAN, -1.0, 3.0]), "  ▃");
         assert_eq!(bars(&[]), "");

@@ -113,7 +113,7 @@ fn warnings(pulse: &Pulse, state: &State) -> Line<'static> {
     }
     let fill = |map: &&MapFill| percent(map.entries, map.capacity);
     let fullest = pulse.maps.iter().max_by(|a, b| fill(a).total_cmp(&fill(b)));
-    if let Some(map) = fullest {
+    if let Some(map) = fullest.filter(|map| fill(map) >= 1.0) {
         let percent = fill(&map);
         say(format!(" {} {percent:.0} % full", map.name), colours::fill(percent));
     }
