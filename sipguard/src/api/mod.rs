@@ -7,6 +7,7 @@
 //!
 //! | Request | Body | Answer |
 //! |---|---|---|
+//! | `GET /metrics` | | [`crate::metrics::METRICS`] as text |
 //! | `GET /v1/status` | | [`wire::Status`] |
 //! | `GET /v1/stats` | | [`wire::Stats`] |
 //! | `GET /v1/signatures` | | [`wire::Signatures`] |
@@ -17,6 +18,7 @@
 //! | `GET /v1/lists?kind=blocked`, `trusted`, `banned` or `verified` | | [`wire::Lists`] |
 //! | `GET /v1/why/{address}` | | [`wire::Why`] |
 //! | `GET /v1/log?ip=&since=&type=&limit=` | | [`wire::Log`] |
+//! | `GET /v1/report?since=` | | [`wire::Report`] |
 //! | `GET /v1/posture` | | [`wire::Posture`] |
 //! | `POST /v1/posture` | [`wire::PostureWish`] | [`wire::PostureChanged`] |
 //! | `POST /v1/reload` | | [`wire::Reloaded`] |
@@ -32,6 +34,7 @@ pub mod client;
 mod events;
 mod failure;
 mod json;
+mod metrics;
 mod pulse;
 mod server;
 mod stream;

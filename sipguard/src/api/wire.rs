@@ -9,11 +9,10 @@ use serde_json::Value;
 use crate::ttl::Ttl;
 
 mod pulse;
-
-pub use self::pulse::*;
+mod report;
 mod web;
 
-pub use web::*;
+pub use self::{pulse::*, report::*, web::*};
 
 /// Answer to `GET /v1/status`.
 #[derive(Debug, Serialize, Deserialize)]
@@ -130,7 +129,7 @@ pub struct Stats {
     pub events: Events,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct InterfaceMode {
     pub name: String,
     /// `native` or `generic`.
