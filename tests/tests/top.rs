@@ -119,7 +119,8 @@ fn f35_the_terminal_is_restored_at_every_end() -> Result<()> {
     }
     let lab = Lab::new()?;
     let sipguard = Sipguard::start(&lab, &Policy::usual()?, &["--iface", WAN])?;
-    let ends: [(&str, fn(&Terminal) -> Result<()>); 4] = [
+    type End = fn(&Terminal) -> Result<()>;
+    let ends: [(&str, End); 4] = [
         ("Ctrl-C", |top| top.press("\u{3}")),
         ("SIGTERM", |top| top.signal(Signal::SIGTERM)),
         ("SIGINT", |top| top.signal(Signal::SIGINT)),
