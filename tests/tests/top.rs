@@ -20,6 +20,9 @@ const TOOLS: &[Tool] = &[Tool::Ip, Tool::Sipguard];
 /// How long anything here may take.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// A way to end it.
+type End = fn(&Terminal) -> Result<()>;
+
 /// `top` on a terminal.
 fn top(sipguard: &Sipguard<'_>, columns: u16, rows: u16) -> Result<Terminal> {
     let mut command = Command::new(Tool::Sipguard.path()?);
@@ -119,7 +122,6 @@ fn f35_the_terminal_is_restored_at_every_end() -> Result<()> {
     }
     let lab = Lab::new()?;
     let sipguard = Sipguard::start(&lab, &Policy::usual()?, &["--iface", WAN])?;
-    type End = fn(&Terminal) -> Result<()>;
     let ends: [(&str, End); 4] = [
         ("Ctrl-C", |top| top.press("\u{3}")),
         ("SIGTERM", |top| top.signal(Signal::SIGTERM)),
