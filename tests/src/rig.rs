@@ -15,6 +15,7 @@
 pub mod answerer;
 pub mod capture;
 pub mod carrier;
+pub mod collector;
 pub mod egress;
 pub mod foreign;
 pub mod forger;
@@ -37,4 +38,5 @@ pub mod tcp;
 pub mod terminal;
 pub mod tool;
 pub mod traffic;
+pub mod tshark;
 pub mod wait;
