@@ -7,6 +7,7 @@ pub mod cli;
 pub mod daemon;
 pub mod endpoint;
 pub mod explain;
+pub mod feeds;
 pub mod hep;
 pub mod history;
 pub mod import;

@@ -289,11 +289,15 @@ fn configuration_files_are_listed_and_hold_every_key() {
             assert!(row[2].contains(&format!("`{head}`")), "{file}: {head}");
             for key in known_keys(file, &head).into_iter().filter(|key| can_be_set(key)) {
                 let is_section = manual.contains(&format!("\n[{name}.{key}]\n"));
-                assert!(is_section || is_written(&manual, &key), "{file}: {head} {key}");
+                let is_list = manual.contains(&format!("\n#[[{name}.{key}]]\n"));
+                assert!(is_section || is_list || is_written(&manual, &key), "{file}: {head} {key}");
             }
         }
     }
     let manual = read("config/sipguard.toml");
+    for key in known_keys(policy::SETTINGS, "[[feeds.feed]]") {
+        assert!(is_written(&manual, &key), "feeds.feed.{key}");
+    }
     for part in ["stranger", "strangers", "verified", "subnet", "ports", "message"] {
         for key in known_keys(policy::SETTINGS, &format!("[limits.{part}]")) {
             assert!(is_written(&manual, &key), "limits.{part}.{key}");
@@ -392,6 +396,8 @@ fn examples_of_json_are_what_the_socket_speaks() {
     example::<wire::Why>("### Why");
     let log: wire::Log = example("### Log");
     assert!(log.lines.iter().all(|line| history::Kind::from_name(&line.kind).is_some()));
+    example::<wire::Feeds>("### Feeds");
+    example::<wire::FeedsWish>("### FeedsWish");
     example::<wire::Entry>("### Entry");
     example::<wire::Added>("### Added");
     example::<wire::Removed>("### Removed");
@@ -435,6 +441,7 @@ fn capacities_are_those_of_the_code() {
         ("headers of one name", MAX_HEADERS as usize),
         ("lines of a body", MAX_BODY_LINES as usize),
         ("IPv6 extension headers", MAX_EXTENSIONS as usize),
+        ("feeds", policy::MAX_FEEDS),
         ("MiB of a configuration file", (policy::MAX_FILE_BYTES >> 20) as usize),
     ] {
         let row = rows.iter().find(|row| row[0].starts_with(what));

@@ -18,9 +18,9 @@ use tokio::{net::UnixStream, runtime, time::timeout};
 
 pub use self::capture::Ended;
 use super::wire::{
-    Added, AlertTest, AlertTestWish, Alerts, Dashboard, Entry, EventLine, Failure, Kind, Lists,
-    Log, Posture, PostureChanged, PostureWish, Pulse, Reloaded, Removed, Report, Signatures, Stats,
-    Status, Why,
+    Added, AlertTest, AlertTestWish, Alerts, Dashboard, Entry, EventLine, Failure, Feeds,
+    FeedsWish, Kind, Lists, Log, Posture, PostureChanged, PostureWish, Pulse, Reloaded, Removed,
+    Report, Signatures, Stats, Status, Why,
 };
 use crate::{policy::Target, ttl::Ttl};
 
@@ -194,8 +194,20 @@ impl Client {
 
     /// # Errors
     /// See [`Client::status`].
+    pub fn feeds(&self) -> Result<Feeds, ClientError> {
+        self.ask(Method::GET, "/v1/feeds", NOTHING)
+    }
+
+    /// # Errors
+    /// See [`Client::status`].
     pub fn test_alert(&self, wish: &AlertTestWish) -> Result<AlertTest, ClientError> {
         self.ask(Method::POST, "/v1/alerts/test", Some(wish))
+    }
+
+    /// # Errors
+    /// See [`Client::status`].
+    pub fn refresh_feeds(&self, wish: &FeedsWish) -> Result<Feeds, ClientError> {
+        self.ask(Method::POST, "/v1/feeds/refresh", Some(wish))
     }
 
     /// # Errors

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 
 use super::{
     failure::ApiError,
-    wire::{AlertTestWish, Entry, PostureWish},
+    wire::{AlertTestWish, Entry, FeedsWish, PostureWish},
 };
 
 /// A body with an example for those who got it wrong.
@@ -19,6 +19,10 @@ pub(super) trait Example {
 
 impl Example for Entry {
     const EXAMPLE: &str = r#"{"target": "192.0.2.7", "ttl": "1h", "reason": "..."}"#;
+}
+
+impl Example for FeedsWish {
+    const EXAMPLE: &str = r#"{"name": "voipbl"}, or {} for all feeds"#;
 }
 
 impl Example for PostureWish {

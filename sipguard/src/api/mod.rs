@@ -24,6 +24,8 @@
 //! | `GET /v1/report?since=` | | [`wire::Report`] |
 //! | `GET /v1/posture` | | [`wire::Posture`] |
 //! | `POST /v1/posture` | [`wire::PostureWish`] | [`wire::PostureChanged`] |
+//! | `GET /v1/feeds` | | [`wire::Feeds`] |
+//! | `POST /v1/feeds/refresh` | [`wire::FeedsWish`] | [`wire::Feeds`] |
 //! | `POST /v1/reload` | | [`wire::Reloaded`] |
 //! | `POST /v1/blocks` | [`wire::Entry`] | [`wire::Added`] |
 //! | `DELETE /v1/blocks/{target}` | | [`wire::Removed`] |
@@ -38,6 +40,7 @@ mod capture;
 pub mod client;
 mod events;
 mod failure;
+mod feeds;
 mod json;
 mod metrics;
 mod pulse;

@@ -23,6 +23,7 @@ use super::{
     capture::capture,
     events::events,
     failure::ApiError,
+    feeds,
     json::JsonBody,
     metrics::metrics,
     pulse::pulse,
@@ -46,7 +47,7 @@ pub(super) const MAX_BODY: usize = 64 << 10;
 /// What a report is about where nothing else is said.
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 
-type Answer<T> = Result<Json<T>, ApiError>;
+pub(super) type Answer<T> = Result<Json<T>, ApiError>;
 
 /// Answers callers of the socket until `stop` is done.
 pub async fn serve(
@@ -79,6 +80,8 @@ pub(super) fn router(shared: Shared) -> Router {
         .route("/v1/report", get(report))
         .route("/v1/posture", get(posture))
         .route("/v1/posture", post(set_posture))
+        .route("/v1/feeds", get(feeds::list))
+        .route("/v1/feeds/refresh", post(feeds::refresh))
         .route("/v1/reload", post(reload))
         .route("/v1/blocks", post(block))
         // Catches everything that follows, for a network has a slash.

@@ -10,6 +10,7 @@ mod dashboard;
 mod events;
 mod exit;
 mod explain;
+mod feeds;
 mod import;
 mod list;
 mod log;
@@ -76,6 +77,7 @@ enum Verb {
     Events(events::Args),
     Capture(capture::Args),
     Alerts(alerts::Args),
+    Feeds(feeds::Args),
     Report(report::Args),
     Posture(posture::Args),
     Status(status::Args),
@@ -129,6 +131,7 @@ fn dispatch(Args { socket, verb }: Args) -> Result<(), Failure> {
         Verb::Events(args) => events::run(&args, &client(socket)),
         Verb::Capture(args) => capture::run(&args, &client(socket)),
         Verb::Alerts(args) => alerts::run(&args, &client(socket)),
+        Verb::Feeds(args) => feeds::run(&args, &client(socket)),
         Verb::Report(args) => report::run(&args, &client(socket)),
         Verb::Posture(args) => posture::run(&args, &client(socket)),
         Verb::Status(args) => status::run(&args, &client(socket)),

@@ -86,7 +86,8 @@ fn host() -> std::io::Result<Host> {
 
 impl Filter for Fake {
     fn apply(&mut self, plan: &Plan) -> Result<(), FilterError> {
-        let nets: Vec<String> = plan.blocked.keys().map(ToString::to_string).collect();
+        let nets: Vec<String> =
+            plan.blocked.keys().chain(&*plan.fed).map(ToString::to_string).collect();
         let posture = match plan.posture {
             Posture::Guarded => "",
             other => other.name(),

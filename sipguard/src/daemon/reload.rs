@@ -25,6 +25,7 @@ pub async fn reload(shared: &Shared, by: By) -> Result<Reloaded, Error> {
             }
         };
         drop(daemon);
+        shared.feeds().ring();
         give_back();
         done
     };

@@ -21,8 +21,8 @@ use tracing::{info, warn};
 
 use super::{
     By, ControlSocket, Daemon, Entered, Error, Place, Shared, SocketError, alerts::watch,
-    audit::log_note, bans, events::pump, memory::give_back, pulse::beat, reload, report::record,
-    restore::restore, taps,
+    audit::log_note, bans, events::pump, feeds, memory::give_back, pulse::beat, reload,
+    report::record, restore::restore, taps,
 };
 use crate::{
     api,
@@ -116,7 +116,8 @@ async fn start_and_serve(options: &Options) -> Result<(), RunError> {
     let (socket, listener) = ControlSocket::bind(path)?;
     let listener = UnixListener::from_std(listener)?;
     // What an earlier run has left holds before the first packet is judged.
-    let (history, mut earlier) = History::start(options.state.as_deref().unwrap_or(&plan.state));
+    let state = options.state.clone().unwrap_or_else(|| plan.state.clone());
+    let (history, mut earlier) = History::start(&state);
     let mut entered = Entered::default();
     match timeout(LOADING, earlier.recv()).await {
         Ok(Some(Some(state))) => {
@@ -136,7 +137,6 @@ async fn start_and_serve(options: &Options) -> Result<(), RunError> {
         listen: options.web.unwrap_or(plan.web.listen),
         names: plan.web.names.clone(),
     };
-    let state = options.state.clone().unwrap_or_else(|| plan.state.clone());
     let (events, bans_told) = (kernel.take_events(), kernel.take_bans_told());
     let tapped = kernel.take_tapped();
     let daemon = Daemon::new(Box::new(kernel), place, plan, attached)
@@ -153,12 +153,13 @@ async fn start_and_serve(options: &Options) -> Result<(), RunError> {
     if let Some(bans_told) = bans_told {
         tasks.spawn(bans::pump(bans_told, shared.clone()));
     }
-    tasks.spawn(api::web::listen(web, state, shared.clone()));
+    tasks.spawn(api::web::listen(web, state.clone(), shared.clone()));
     if let Some(tapped) = tapped {
         tasks.spawn(taps::pump(tapped, shared.clone()));
         tasks.spawn(taps::mirror(shared.clone()));
     }
     tasks.spawn(restore_later(earlier, shared.clone()));
+    tasks.spawn(feeds::run(shared.clone(), state));
     serve(shared, listener, signals).await;
     drop(tasks);
     info!(target: "sipguard::audit", action = "stop");

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::{Mutex, MutexGuard, OwnedMutexGuard};
 
-use super::{Board, Daemon, Journal, Place, Pulses, Taps, report::Recorder};
+use super::{Board, Daemon, Journal, Place, Pulses, Taps, feeds::Desk, report::Recorder};
 
 /// A handle to the one daemon. Each request has it to itself from beginning to
 /// end, so that none sees another half done.
@@ -19,6 +19,7 @@ struct Inner {
     reload: Arc<Mutex<()>>,
     place: Place,
     events: Journal,
+    feeds: Desk,
     pulse: Pulses,
     alerts: Board,
     recorder: Recorder,
@@ -34,6 +35,7 @@ impl Shared {
             reload: Arc::default(),
             place,
             events: Journal::default(),
+            feeds: Desk::default(),
             pulse: Pulses::default(),
             alerts: Board::default(),
             recorder: Recorder::default(),
@@ -60,6 +62,11 @@ impl Shared {
     #[must_use]
     pub fn place(&self) -> &Place {
         &self.0.place
+    }
+
+    /// Where feeds are asked for out of turn.
+    pub(super) fn feeds(&self) -> &Desk {
+        &self.0.feeds
     }
 
     /// What happens, second by second.

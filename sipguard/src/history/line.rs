@@ -55,6 +55,8 @@ kinds! {
     Alert = "alert";
     /// An alert is over.
     Clear = "clear";
+    /// A feed has changed, has ended, fails, or is well again.
+    Feed = "feed";
 }
 
 impl Kind {

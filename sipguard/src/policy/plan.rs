@@ -25,6 +25,7 @@ use super::{
     choices::{Fragments, Mode, OptionsRule, Posture, Stealth},
     cps::CpsClass,
     events::EventSettings,
+    feeds::FeedSettings,
     limits::{Limits, quarter},
     mirror::MirrorSettings,
     modes::{Modes, RuleMode},
@@ -151,6 +152,11 @@ pub struct Plan {
     pub web: WebSettings,
     pub trusted: Shared<BTreeMap<Target, Peer>>,
     pub blocked: Shared<BTreeMap<IpNet, Block>>,
+    /// The feeds, by name.
+    pub feeds: BTreeMap<String, FeedSettings>,
+    /// What they hold now. The files do not say: whoever reads the feeds puts
+    /// it in.
+    pub fed: Shared<BTreeSet<IpNet>>,
     /// Protected destinations; with none, every destination is protected.
     pub protected: BTreeSet<IpNet>,
     /// The enabled ones; the index is the number that the automaton reports.
@@ -289,6 +295,8 @@ impl Default for Plan {
             web: WebSettings::default(),
             trusted: Shared::default(),
             blocked: Shared::default(),
+            feeds: BTreeMap::new(),
+            fed: Shared::default(),
             protected: BTreeSet::new(),
             signatures: Vec::new(),
             policy: zeroed_policy(),
@@ -325,6 +333,7 @@ impl fmt::Debug for Plan {
             .field("web", &self.web)
             .field("trusted", &self.trusted)
             .field("blocked", &self.blocked)
+            .field("feeds", &self.feeds)
             .field("protected", &self.protected)
             .field("signatures", &self.signatures)
             .finish_non_exhaustive()

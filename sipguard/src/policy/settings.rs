@@ -17,6 +17,7 @@ use super::{
 pub(super) mod alerts;
 pub(super) mod auth;
 pub(super) mod events;
+pub(super) mod feeds;
 pub(super) mod limits;
 pub(super) mod mirror;
 pub(super) mod rules;
@@ -42,6 +43,7 @@ pub(super) const SECTIONS: &[&str] = &[
     "web",
     "mirror",
     "alerts",
+    "feeds",
 ];
 pub(super) const INTERFACES: &[&str] = &["names", "mode"];
 pub(super) const SIP: &[&str] = &["ports", "tls_ports", "addresses", "keepalives"];
@@ -100,6 +102,9 @@ pub(super) fn read(table: &DeTable<'_>, plan: &mut Plan, problems: &mut Problems
     }
     if let Some(section) = root.section("alerts", alerts::ALERTS, problems) {
         alerts::alerts(section, plan, problems);
+    }
+    if let Some(section) = root.section("feeds", feeds::FEEDS, problems) {
+        feeds::feeds(section, plan, problems);
     }
     root.finish(problems);
 }

@@ -15,7 +15,7 @@ use crate::{
     alerts::{Alert, Change, Transition},
     api::wire::{self, AlertNotice, AlertTest},
     history::{History, Kind, Line},
-    policy::{Action, AlertSettings, AlertSeverity, parse_net},
+    policy::{Action, AlertSettings, parse_net},
 };
 
 /// Alerts that are over and still told.
@@ -72,12 +72,6 @@ impl Board {
     #[must_use]
     pub fn count(&self) -> usize {
         self.state().open.len()
-    }
-
-    /// How many of a severity are open.
-    #[must_use]
-    pub fn count_of(&self, severity: AlertSeverity) -> usize {
-        self.state().open.iter().filter(|alert| alert.severity == severity).count()
     }
 
     /// Notices that come from now on. `None` when the daemon stops.

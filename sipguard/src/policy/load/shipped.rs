@@ -10,7 +10,7 @@ use crate::policy::{
     AlertRule, AuthProfile, Condition, Match, Signature, blocks, lint,
     modes::dropping,
     peers,
-    settings::{self, alerts, auth, events, limits, mirror, rules, values, web},
+    settings::{self, alerts, auth, events, feeds, limits, mirror, rules, values, web},
     signatures,
 };
 
@@ -105,6 +105,10 @@ fn every_key_is_documented() {
             );
         }
     }
+    for key in feeds::FEED {
+        let is_example = settings_text.contains(&format!("\n#{key} = "));
+        assert!(is_example, "{key} of a feed is missing in config/{SETTINGS}");
+    }
     for (name, keys) in
         [(TRUSTED, peers::PEER), (BLACKLIST, blocks::BLOCK), (SIGNATURES, signatures::SIGNATURE)]
     {
@@ -188,7 +192,7 @@ fn examples_load() {
     }
     let (plan, warnings) = load(dir.path()).unwrap_or_else(|found| panic!("{found}"));
     assert!(warnings.is_empty(), "{}", Diagnostics(warnings));
-    assert_eq!((plan.trusted.len(), plan.blocked.len()), (5, 3));
+    assert_eq!((plan.trusted.len(), plan.blocked.len(), plan.feeds.len()), (5, 3, 3));
 }
 
 /// Every value that is on by default, in several casings.
