@@ -28,6 +28,7 @@ mod stats;
 mod status;
 mod table;
 mod target;
+mod top;
 mod unblock;
 mod why;
 
@@ -69,6 +70,7 @@ enum Verb {
     Check(check::Args),
     Reload(reload::Args),
     Stats(stats::Args),
+    Top(top::Args),
     Block(block::Args),
     Unblock(unblock::Args),
     Allow(allow::Args),
@@ -126,6 +128,7 @@ fn dispatch(Args { socket, verb }: Args) -> Result<(), Failure> {
         Verb::Check(args) => check::run(&args),
         Verb::Reload(args) => reload::run(&args, &client(socket)),
         Verb::Stats(args) => stats::run(&args, &client(socket)),
+        Verb::Top(args) => top::run(&args, &client(socket)),
         Verb::Block(args) => block::run(args, &client(socket)),
         Verb::Unblock(args) => unblock::run(args, &client(socket)),
         Verb::Allow(args) => allow::run(args, &client(socket)),
