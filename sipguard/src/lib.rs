@@ -1,5 +1,6 @@
 //! sipguard in user space. The rooms are described in `docs/design.md`.
 
+pub mod alerts;
 pub mod api;
 pub mod capture;
 pub mod cli;
@@ -7,6 +8,7 @@ pub mod daemon;
 pub mod doctor;
 pub mod endpoint;
 pub mod explain;
+pub mod feeds;
 pub mod hep;
 pub mod history;
 pub mod import;

@@ -44,8 +44,12 @@ impl Ttl {
     pub const TEN_MINUTES: Self = Self(600);
     /// A quarter of an hour.
     pub const QUARTER: Self = Self(900);
+    /// One hour.
+    pub const HOUR: Self = Self(3600);
     /// One day.
     pub const DAY: Self = Self(86_400);
+    /// Three days.
+    pub const THREE_DAYS: Self = Self(3 * 86_400);
     /// Seven days.
     pub const WEEK: Self = Self(7 * 86_400);
 

@@ -140,6 +140,44 @@ fn types_of_the_log_are_those_of_the_history() {
     assert_eq!(documented, kinds);
 }
 
+/// What the code says of each alert rule, as the table of the reference has it.
+#[test]
+fn alerts_are_the_table_of_alerts() {
+    let rows = table(&section("## Alerts"), "Alert");
+    let expected: Vec<Vec<String>> = policy::AlertRule::ALL
+        .iter()
+        .map(|rule| {
+            let none = || "-".to_owned();
+            let threshold = rule.threshold().map(|one| format!("{} {}", one.default, one.unit));
+            let span = rule.span();
+            let time = span.key().zip(span.default()).map(|(key, ttl)| format!("`{key}` {ttl}"));
+            vec![
+                format!("`{}`", rule.name()),
+                rule.severity().name().to_owned(),
+                threshold.unwrap_or_else(none),
+                time.unwrap_or_else(none),
+                rule.help().to_owned(),
+            ]
+        })
+        .collect();
+    assert_eq!(rows, expected);
+}
+
+/// The variables that a program gets.
+#[test]
+fn variables_of_alerts_are_those_of_the_code() {
+    let code = read("sipguard/src/daemon/alerts/notice.rs");
+    let expected: BTreeSet<String> = code
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("(\"SIPGUARD_ALERT_")?.split_once('"'))
+        .map(|(name, _)| format!("`SIPGUARD_ALERT_{name}`"))
+        .collect();
+    assert!(expected.len() > 10, "{expected:?}");
+    let rows = table(&section("## Alerts"), "Variable of exec");
+    let documented: BTreeSet<String> = rows.into_iter().map(|row| row[0].clone()).collect();
+    assert_eq!(documented, expected);
+}
+
 #[test]
 fn verbs_are_documented_and_exist() {
     let command = command();
@@ -269,11 +307,15 @@ fn configuration_files_are_listed_and_hold_every_key() {
             assert!(row[2].contains(&format!("`{head}`")), "{file}: {head}");
             for key in known_keys(file, &head).into_iter().filter(|key| can_be_set(key)) {
                 let is_section = manual.contains(&format!("\n[{name}.{key}]\n"));
-                assert!(is_section || is_written(&manual, &key), "{file}: {head} {key}");
+                let is_list = manual.contains(&format!("\n#[[{name}.{key}]]\n"));
+                assert!(is_section || is_list || is_written(&manual, &key), "{file}: {head} {key}");
             }
         }
     }
     let manual = read("config/sipguard.toml");
+    for key in known_keys(policy::SETTINGS, "[[feeds.feed]]") {
+        assert!(is_written(&manual, &key), "feeds.feed.{key}");
+    }
     for part in ["stranger", "strangers", "verified", "subnet", "ports", "message"] {
         for key in known_keys(policy::SETTINGS, &format!("[limits.{part}]")) {
             assert!(is_written(&manual, &key), "limits.{part}.{key}");
@@ -359,6 +401,12 @@ fn examples_of_json_are_what_the_socket_speaks() {
     }
     let event: wire::Event = example("### Event");
     assert_eq!(event.hex.len(), 2 * event.length as usize);
+    let alerts: wire::Alerts = example("### Alerts");
+    let rule = policy::AlertRule::from_name(&alerts.open[0].rule).expect("a rule");
+    assert_eq!(rule.threshold().map(|one| one.default), alerts.open[0].threshold);
+    example::<wire::AlertNotice>("### AlertNotice");
+    example::<wire::AlertTestWish>("### AlertTestWish");
+    example::<wire::AlertTest>("### AlertTest");
     example::<wire::Posture>("### Posture");
     example::<wire::PostureWish>("### PostureWish");
     example::<wire::PostureChanged>("### PostureChanged");
@@ -366,6 +414,8 @@ fn examples_of_json_are_what_the_socket_speaks() {
     example::<wire::Why>("### Why");
     let log: wire::Log = example("### Log");
     assert!(log.lines.iter().all(|line| history::Kind::from_name(&line.kind).is_some()));
+    example::<wire::Feeds>("### Feeds");
+    example::<wire::FeedsWish>("### FeedsWish");
     example::<wire::Entry>("### Entry");
     example::<wire::Added>("### Added");
     example::<wire::Removed>("### Removed");
@@ -409,6 +459,7 @@ fn capacities_are_those_of_the_code() {
         ("headers of one name", MAX_HEADERS as usize),
         ("lines of a body", MAX_BODY_LINES as usize),
         ("IPv6 extension headers", MAX_EXTENSIONS as usize),
+        ("feeds", policy::MAX_FEEDS),
         ("MiB of a configuration file", (policy::MAX_FILE_BYTES >> 20) as usize),
     ] {
         let row = rows.iter().find(|row| row[0].starts_with(what));

@@ -320,6 +320,7 @@ fn a_spent_budget_is_part_of_the_answer() {
 fn entries_made_at_run_time_are_part_of_the_answer() {
     let mut files = Files::of(Setup::Base);
     let entered = |target: &str| Entered {
+        feed: None,
         target: target.parse().expect("a target"),
         reason: Some("trial".to_owned()),
         until: None,

@@ -343,6 +343,58 @@ impl<'a> Fail2ban<'a> {
 }
 
 #[test]
+fn f46_peers_of_a_real_kamailio() -> Result<()> {
+    if !can_run(&[Tool::Ip, Tool::Sipguard, Tool::Kamailio]) {
+        return Ok(());
+    }
+    let lab = Lab::new()?;
+    // In the lab's folder its own users may not write, and it needs none.
+    let folder = lab.folder().join("kamailio");
+    let tables = folder.join("db");
+    fs::create_dir_all(&tables)?;
+    let addresses = "id(int,auto) grp(int) ip_addr(string) mask(int) port(int) tag(string,null) \n\
+                     1:1:192.0.2.10:32:0:carrier\n2:1:203.0.113.64:27:5060:net\n\
+                     3:2:2001\\:db8\\:\\:1:128:0:six\n";
+    fs::write(tables.join("address"), addresses)?;
+    let version = "table_name(string) table_version(int)\naddress:6\ntrusted:6\n";
+    fs::write(tables.join("version"), version)?;
+    let trusted_table = "id(int,auto) src_ip(string) proto(string) from_pattern(string,null) \
+                         ruri_pattern(string,null) tag(string,null) priority(int) \n";
+    fs::write(tables.join("trusted"), trusted_table)?;
+    let (path, socket) = (folder.display(), folder.join("ctl"));
+    fs::write(
+        folder.join("kamailio.cfg"),
+        format!(
+            "children=1\nlisten=udp:127.0.0.1:5060\nloadmodule \"db_text.so\"\nloadmodule \"kex.so\"\n\
+             loadmodule \"ctl.so\"\nloadmodule \"permissions.so\"\n\
+             modparam(\"ctl\", \"binrpc\", \"unix:{}\")\n\
+             modparam(\"permissions\", \"db_url\", \"text://{path}/db\")\n\
+             modparam(\"permissions\", \"db_mode\", 1)\nrequest_route {{ exit; }}\n",
+            socket.display()
+        ),
+    )?;
+    let mut command = lab.server().command(Tool::Kamailio.path()?)?;
+    command.args(["-DD", "-E", "-Y"]).arg(&folder).arg("-f").arg(folder.join("kamailio.cfg"));
+    let kamailio = Process::start(&mut command)?;
+    let ask = |what: &str| shell(&lab, &format!("kamcmd -s unix:{} {what}", socket.display()));
+    let dump = wait::until("kamailio", PATIENCE, || {
+        let dump = ask("permissions.addressDump").ok().map(|done| done.text());
+        Ok(dump.filter(|dump| dump.contains("carrier")))
+    })
+    .with_context(|| format!("kamailio said: {}", kamailio.stderr().text()))?;
+    let nets = ask("permissions.subnetDump")?.text();
+    let (policy, plan) = imported(&lab, (dump + &nets).as_bytes(), &[])?;
+    let peers = ["192.0.2.10", "203.0.113.64/27:5060", "2001:db8::1"];
+    ensure!(trusted(&plan) == peers, "{}", policy.trusted);
+    // Its table says the same.
+    let (_, table) = imported(&lab, addresses.as_bytes(), &[])?;
+    ensure!(table.trusted == plan.trusted);
+    let (_, second) = imported(&lab, addresses.as_bytes(), &["--list", "2"])?;
+    ensure!(trusted(&second) == ["2001:db8::1"]);
+    Ok(())
+}
+
+#[test]
 fn f46_the_command_line_says_what_is_wrong() -> Result<()> {
     if !can_run(&[Tool::Ip, Tool::Sipguard]) {
         return Ok(());

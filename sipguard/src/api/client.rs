@@ -18,8 +18,9 @@ use tokio::{net::UnixStream, runtime, time::timeout};
 
 pub use self::capture::Ended;
 use super::wire::{
-    Added, Dashboard, Entry, EventLine, Failure, Kind, Lists, Log, Posture, PostureChanged,
-    PostureWish, Reloaded, Removed, Report, Signatures, Stats, Status, Why,
+    Added, AlertTest, AlertTestWish, Alerts, Dashboard, Entry, EventLine, Failure, Feeds,
+    FeedsWish, Kind, Lists, Log, Posture, PostureChanged, PostureWish, Pulse, Reloaded, Removed,
+    Report, Signatures, Stats, Status, Why,
 };
 use crate::{policy::Target, ttl::Ttl};
 
@@ -110,9 +111,32 @@ impl Client {
     pub fn events<E: From<ClientError>>(
         &self,
         query: &EventsQuery,
-        mut take: impl FnMut(EventLine) -> Result<(), E>,
+        take: impl FnMut(EventLine) -> Result<(), E>,
     ) -> Result<(), E> {
-        let request = request(Method::GET, &query.path(), NOTHING)?;
+        self.lines(&query.path(), take)
+    }
+
+    /// Hands the last pulses to `take`, oldest first; if asked to follow, also
+    /// each that comes, until the daemon ends or `take` fails.
+    ///
+    /// # Errors
+    /// See [`Client::status`], and what `take` says.
+    pub fn pulse<E: From<ClientError>>(
+        &self,
+        last: usize,
+        follow: bool,
+        take: impl FnMut(Pulse) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.lines(&format!("/v1/pulse?follow={follow}&last={last}"), take)
+    }
+
+    /// Hands each line of an answer to `take`.
+    fn lines<T: DeserializeOwned, E: From<ClientError>>(
+        &self,
+        path: &str,
+        mut take: impl FnMut(T) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let request = request(Method::GET, path, NOTHING)?;
         let runtime = self.runtime()?;
         runtime.block_on(async {
             let answer = timeout(PATIENCE, self.send(request)).await;
@@ -160,6 +184,30 @@ impl Client {
     /// See [`Client::status`].
     pub fn log(&self, query: &LogQuery) -> Result<Log, ClientError> {
         self.ask(Method::GET, &query.path(), NOTHING)
+    }
+
+    /// # Errors
+    /// See [`Client::status`].
+    pub fn alerts(&self) -> Result<Alerts, ClientError> {
+        self.ask(Method::GET, "/v1/alerts", NOTHING)
+    }
+
+    /// # Errors
+    /// See [`Client::status`].
+    pub fn feeds(&self) -> Result<Feeds, ClientError> {
+        self.ask(Method::GET, "/v1/feeds", NOTHING)
+    }
+
+    /// # Errors
+    /// See [`Client::status`].
+    pub fn test_alert(&self, wish: &AlertTestWish) -> Result<AlertTest, ClientError> {
+        self.ask(Method::POST, "/v1/alerts/test", Some(wish))
+    }
+
+    /// # Errors
+    /// See [`Client::status`].
+    pub fn refresh_feeds(&self, wish: &FeedsWish) -> Result<Feeds, ClientError> {
+        self.ask(Method::POST, "/v1/feeds/refresh", Some(wish))
     }
 
     /// # Errors

@@ -37,10 +37,14 @@ impl ApiError {
 impl From<Error> for ApiError {
     fn from(error: Error) -> Self {
         let status = match &error {
-            Error::Refused(_) | Error::OnlyInFile { .. } | Error::Capturing { .. } => {
-                StatusCode::CONFLICT
+            Error::Refused(_)
+            | Error::OnlyInFile { .. }
+            | Error::OnlyInFeed { .. }
+            | Error::FeedIsOff(_)
+            | Error::Capturing { .. } => StatusCode::CONFLICT,
+            Error::NotListed { .. } | Error::Covered { .. } | Error::NoFeed(_) => {
+                StatusCode::NOT_FOUND
             }
-            Error::NotListed { .. } | Error::Covered { .. } => StatusCode::NOT_FOUND,
             Error::LongReason => StatusCode::BAD_REQUEST,
             Error::Configuration(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Error::Filter(_) | Error::Host(_) | Error::History => StatusCode::INTERNAL_SERVER_ERROR,

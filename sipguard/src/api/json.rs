@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 
 use super::{
     failure::ApiError,
-    wire::{Entry, PostureWish},
+    wire::{AlertTestWish, Entry, FeedsWish, PostureWish},
 };
 
 /// A body with an example for those who got it wrong.
@@ -21,8 +21,16 @@ impl Example for Entry {
     const EXAMPLE: &str = r#"{"target": "192.0.2.7", "ttl": "1h", "reason": "..."}"#;
 }
 
+impl Example for FeedsWish {
+    const EXAMPLE: &str = r#"{"name": "voipbl"}, or {} for all feeds"#;
+}
+
 impl Example for PostureWish {
     const EXAMPLE: &str = r#"{"posture": "closed"}"#;
+}
+
+impl Example for AlertTestWish {
+    const EXAMPLE: &str = r#"{"action": "log"}"#;
 }
 
 /// A body read as JSON whatever its content type says: curl's `-d` calls

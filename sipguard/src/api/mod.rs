@@ -15,6 +15,8 @@
 //! | `GET /v1/pulse?last=&follow=` | | lines of [`wire::Pulse`] |
 //! | `GET /v1/stream` | | server-sent events: [`wire::Event`] |
 //! | `GET /v1/web` | | [`wire::Dashboard`], on the socket only |
+//! | `GET /v1/alerts` | | [`wire::Alerts`] |
+//! | `POST /v1/alerts/test` | [`wire::AlertTestWish`] | [`wire::AlertTest`] |
 //! | `GET /v1/lists?kind=blocked`, `trusted`, `banned` or `verified` | | [`wire::Lists`] |
 //! | `GET /v1/why/{address}` | | [`wire::Why`] |
 //! | `GET /v1/log?ip=&since=&type=&limit=` | | [`wire::Log`] |
@@ -22,6 +24,8 @@
 //! | `GET /v1/report?since=` | | [`wire::Report`] |
 //! | `GET /v1/posture` | | [`wire::Posture`] |
 //! | `POST /v1/posture` | [`wire::PostureWish`] | [`wire::PostureChanged`] |
+//! | `GET /v1/feeds` | | [`wire::Feeds`] |
+//! | `POST /v1/feeds/refresh` | [`wire::FeedsWish`] | [`wire::Feeds`] |
 //! | `POST /v1/reload` | | [`wire::Reloaded`] |
 //! | `POST /v1/blocks` | [`wire::Entry`] | [`wire::Added`] |
 //! | `DELETE /v1/blocks/{target}` | | [`wire::Removed`] |
@@ -30,11 +34,13 @@
 //!
 //! Every other answer carries a [`wire::Failure`].
 
+mod alerts;
 mod caller;
 mod capture;
 pub mod client;
 mod events;
 mod failure;
+mod feeds;
 mod json;
 mod metrics;
 mod pulse;

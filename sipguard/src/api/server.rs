@@ -18,10 +18,12 @@ use serde::Deserialize;
 use tokio::net::UnixListener;
 
 use super::{
+    alerts,
     caller::{Caller, Peer},
     capture::capture,
     events::events,
     failure::ApiError,
+    feeds,
     json::JsonBody,
     metrics::metrics,
     pulse::pulse,
@@ -45,7 +47,7 @@ pub(super) const MAX_BODY: usize = 64 << 10;
 /// What a report is about where nothing else is said.
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 
-type Answer<T> = Result<Json<T>, ApiError>;
+pub(super) type Answer<T> = Result<Json<T>, ApiError>;
 
 /// Answers callers of the socket until `stop` is done.
 pub async fn serve(
@@ -67,6 +69,8 @@ pub(super) fn router(shared: Shared) -> Router {
         .route("/v1/signatures", get(signatures))
         .route("/v1/events", get(events))
         .route("/v1/pulse", get(pulse))
+        .route("/v1/alerts", get(alerts::alerts))
+        .route("/v1/alerts/test", post(alerts::test))
         .route("/v1/stream", get(stream))
         .route("/v1/web", get(dashboard))
         .route("/v1/capture", get(capture))
@@ -76,6 +80,8 @@ pub(super) fn router(shared: Shared) -> Router {
         .route("/v1/report", get(report))
         .route("/v1/posture", get(posture))
         .route("/v1/posture", post(set_posture))
+        .route("/v1/feeds", get(feeds::list))
+        .route("/v1/feeds/refresh", post(feeds::refresh))
         .route("/v1/reload", post(reload))
         .route("/v1/blocks", post(block))
         // Catches everything that follows, for a network has a slash.
@@ -89,7 +95,8 @@ pub(super) fn router(shared: Shared) -> Router {
 }
 
 async fn status(_: Caller, State(shared): State<Shared>) -> Answer<Status> {
-    Ok(Json(shared.daemon().await.status()?))
+    let status = shared.daemon().await.status()?;
+    Ok(Json(Status { alerts: shared.alerts().count(), ..status }))
 }
 
 async fn stats(_: Caller, State(shared): State<Shared>) -> Answer<Stats> {

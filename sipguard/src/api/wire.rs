@@ -1,6 +1,7 @@
 //! What goes over the control socket, as JSON. Times are RFC 3339 in UTC.
 
 mod capture;
+mod feeds;
 
 use std::{net::IpAddr, path::PathBuf};
 
@@ -9,13 +10,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use self::capture::*;
+pub use self::feeds::{Feed, Feeds, FeedsWish};
 use crate::ttl::Ttl;
 
+mod alerts;
 mod pulse;
+
 mod report;
 mod web;
 
-pub use self::{pulse::*, report::*, web::*};
+pub use self::{alerts::*, pulse::*, report::*, web::*};
 
 /// Answer to `GET /v1/status`.
 #[derive(Debug, Serialize, Deserialize)]
@@ -31,9 +35,13 @@ pub struct Status {
     pub signatures: usize,
     pub trusted: Tally,
     pub blocked: Tally,
+    /// Networks that feeds block, each once.
+    pub fed: usize,
     /// Bans that hold.
     pub banned: usize,
     pub events: Events,
+    /// Open ones.
+    pub alerts: usize,
     pub history: History,
     pub web: Web,
     /// The last reload, successful or not.
@@ -409,15 +417,17 @@ pub enum Origin {
     File,
     /// A command at run time.
     Operator,
+    /// A block list of somebody else's, by its name.
+    Feed,
 }
 
-/// One entry. Where a file and the operator name the same target, there are
-/// two.
+/// One entry. Where a file, the operator or feeds name the same target, there
+/// are several.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Listed {
     pub target: String,
     pub origin: Origin,
-    /// The peer's name in trusted.toml.
+    /// The peer's name in trusted.toml; the feed's.
     pub name: Option<String>,
     /// The peer's class there.
     pub class: Option<String>,
@@ -476,6 +486,9 @@ pub struct Removed {
 pub struct Holder {
     pub target: String,
     pub origin: Origin,
+    /// The feed's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub feed: Option<String>,
 }
 
 /// Answer to `POST /v1/reload`.

@@ -150,7 +150,8 @@ impl Taking {
         Self { blocks: Blocks::default(), output, begun: false, packets: 0 }
     }
 
-    fn take(&mut self, bytes: &[u8], args: &Args) -> Result<(), Failure> {
+    /// Gives how many packets there were so far.
+    fn take(&mut self, bytes: &[u8], args: &Args) -> Result<u64, Failure> {
         if !self.begun {
             self.output.begin()?;
             self.begun = true;
@@ -161,7 +162,8 @@ impl Taking {
             *packets += u64::from(block == Block::Packet);
             output.add(block, bytes)
         })?;
-        self.output.flush()
+        self.output.flush()?;
+        Ok(self.packets)
     }
 }
 

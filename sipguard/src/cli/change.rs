@@ -46,7 +46,9 @@ pub(super) fn removed(removed: &Removed, done: &str, list: &str) -> Result<(), F
             format!("remove {} from {file} and run `sipguard reload`", holder.target)
         }
         Origin::Operator => format!("run `{command} {}`", holder.target),
+        Origin::Feed => format!("run `sipguard allow {target}`: trust wins over feeds"),
     };
-    let message = format!("{target} is still {list}: {} covers it", holder.target);
+    let by = holder.feed.as_ref().map_or_else(String::new, |feed| format!(" of the feed {feed}"));
+    let message = format!("{target} is still {list}: {}{by} covers it", holder.target);
     Err(Failure::new(Exit::Failure, message, Some(hint)))
 }

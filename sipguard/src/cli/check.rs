@@ -42,8 +42,13 @@ fn good(args: &Args, plan: &Plan, warnings: &[Diagnostic]) -> Result<(), Failure
     for warning in warnings {
         say(warning.to_string().trim_end());
     }
+    // What they hold is known where they are read.
+    let feeds = match plan.feeds.len() {
+        0 => String::new(),
+        feeds => format!(", {feeds} feeds"),
+    };
     print(&format!(
-        "no errors: {} signatures, {} trusted, {} blocked",
+        "no errors: {} signatures, {} trusted, {} blocked{feeds}",
         plan.signatures.len(),
         plan.trusted.len(),
         plan.blocked.len()

@@ -131,11 +131,12 @@ fn ask(client: &Client, plan: &mut Plan) -> Result<Running, ClientError> {
     })
 }
 
-/// The entries of operators.
+/// The entries of operators and feeds.
 fn entered(list: Option<Vec<Listed>>) -> Vec<Entered> {
     let entry = |listed: Listed| {
-        let target = listed.target.parse().ok().filter(|_| listed.origin == Origin::Operator)?;
-        Some(Entered { target, reason: listed.reason, until: listed.until })
+        let target = listed.target.parse().ok().filter(|_| listed.origin != Origin::File)?;
+        let feed = listed.name.filter(|_| listed.origin == Origin::Feed);
+        Some(Entered { target, reason: listed.reason, feed, until: listed.until })
     };
     list.into_iter().flatten().filter_map(entry).collect()
 }

@@ -17,7 +17,8 @@ use crate::api::{
 
 /// List blocked and trusted targets, and who is banned or verified
 ///
-/// What stands in a file and was also entered by the operator has two lines.
+/// What stands in a file and was also entered by the operator has two lines;
+/// what is in feeds, one for each.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Which list [default: all]
@@ -141,6 +142,7 @@ fn peer(listed: &Listed) -> Vec<String> {
 pub(super) fn by(listed: &Listed) -> String {
     match (listed.origin, listed.uid) {
         (Origin::File, _) => "file".to_owned(),
+        (Origin::Feed, _) => "feed".to_owned(),
         (Origin::Operator, None) => "operator".to_owned(),
         (Origin::Operator, Some(uid)) => format!("operator (uid {uid})"),
     }

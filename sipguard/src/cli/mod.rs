@@ -1,5 +1,6 @@
 //! The command line: one file per verb. Data goes to stdout, words to stderr.
 
+mod alerts;
 mod allow;
 mod block;
 mod capture;
@@ -11,6 +12,7 @@ mod doctor;
 mod events;
 mod exit;
 mod explain;
+mod feeds;
 mod import;
 mod list;
 mod log;
@@ -26,6 +28,7 @@ mod stats;
 mod status;
 mod table;
 mod target;
+mod top;
 mod unblock;
 mod why;
 
@@ -67,6 +70,7 @@ enum Verb {
     Check(check::Args),
     Reload(reload::Args),
     Stats(stats::Args),
+    Top(top::Args),
     Block(block::Args),
     Unblock(unblock::Args),
     Allow(allow::Args),
@@ -75,6 +79,8 @@ enum Verb {
     Log(log::Args),
     Events(events::Args),
     Capture(capture::Args),
+    Alerts(alerts::Args),
+    Feeds(feeds::Args),
     Report(report::Args),
     Posture(posture::Args),
     Status(status::Args),
@@ -122,6 +128,7 @@ fn dispatch(Args { socket, verb }: Args) -> Result<(), Failure> {
         Verb::Check(args) => check::run(&args),
         Verb::Reload(args) => reload::run(&args, &client(socket)),
         Verb::Stats(args) => stats::run(&args, &client(socket)),
+        Verb::Top(args) => top::run(&args, &client(socket)),
         Verb::Block(args) => block::run(args, &client(socket)),
         Verb::Unblock(args) => unblock::run(args, &client(socket)),
         Verb::Allow(args) => allow::run(args, &client(socket)),
@@ -130,6 +137,8 @@ fn dispatch(Args { socket, verb }: Args) -> Result<(), Failure> {
         Verb::Log(args) => log::run(&args, &client(socket)),
         Verb::Events(args) => events::run(&args, &client(socket)),
         Verb::Capture(args) => capture::run(&args, &client(socket)),
+        Verb::Alerts(args) => alerts::run(&args, &client(socket)),
+        Verb::Feeds(args) => feeds::run(&args, &client(socket)),
         Verb::Report(args) => report::run(&args, &client(socket)),
         Verb::Posture(args) => posture::run(&args, &client(socket)),
         Verb::Status(args) => status::run(&args, &client(socket)),

@@ -75,7 +75,7 @@ pub(super) fn run(args: &Args, client: &Client) -> Result<(), Failure> {
 /// `closed (by operator; sipguard.toml says guarded)`.
 pub(super) fn view(Posture { posture, origin, file }: &Posture) -> String {
     match origin {
-        Origin::File => format!("{posture} (by file)"),
+        Origin::File | Origin::Feed => format!("{posture} (by file)"),
         Origin::Operator => format!("{posture} (by operator; sipguard.toml says {file})"),
     }
 }

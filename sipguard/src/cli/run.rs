@@ -7,7 +7,7 @@ use std::{
 };
 
 use clap::ValueEnum;
-use tracing::Level;
+use tracing::{Level, level_filters::LevelFilter};
 use tracing_subscriber::{filter::Targets, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
 use super::exit::Failure;
@@ -96,6 +96,8 @@ pub(super) fn run(args: Args, socket: Option<PathBuf>) -> Result<(), Failure> {
         },
     };
     let words = fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
+    // URLs of feeds hold keys.
+    let log = log.with_target("ureq", LevelFilter::OFF).with_target("ureq_proto", LevelFilter::OFF);
     tracing_subscriber::registry().with(words).with(log).init();
     Ok(daemon::run(&options)?)
 }

@@ -37,9 +37,10 @@ fn view(status: &Status) -> String {
     rows.extend(status.interfaces.iter().map(|one| row("interface", interface(one))));
     rows.push(row("signatures", status.signatures.to_string()));
     rows.push(row("trusted", tally(&status.trusted)));
-    rows.push(row("blocked", tally(&status.blocked)));
+    rows.push(row("blocked", format!("{}, {} by feeds", tally(&status.blocked), status.fed)));
     rows.push(row("banned", status.banned.to_string()));
     rows.push(row("events", events(status.events)));
+    rows.push(row("alerts", format!("{} open", status.alerts)));
     rows.push(row("history", history(&status.history)));
     rows.push(row("web", web(&status.web)));
     rows.extend(status.capture.iter().map(|one| row("capture", capture(one))));

@@ -47,7 +47,8 @@ pub(super) fn run(args: &Args, client: &Client) -> Result<(), Failure> {
     }
 }
 
-fn view(why: &Why) -> String {
+/// All of it as text.
+pub(super) fn view(why: &Why) -> String {
     let parts = [
         headline(why),
         entries("TRUSTED", &why.trusted),

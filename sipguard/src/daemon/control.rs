@@ -4,7 +4,9 @@
 //! What holds is the union of the files' entries and the operator's. The two
 //! are kept apart: a reload replaces the first and leaves the second.
 
+mod alerts;
 mod bans;
+mod feeds;
 mod figures;
 mod made;
 mod measure;
@@ -27,7 +29,9 @@ use super::{
     Error,
     audit::{By, MAX_NOTE, log_note},
     entries::{Entries, Entry},
+    error::freed,
     events::{Drops, Told},
+    feeds::Feeds,
     filter::Filter,
     nets::{covers, overlap, shown},
     place::Place,
@@ -66,6 +70,7 @@ pub struct Daemon {
     next_end: Option<Timestamp>,
     blocks: Entries<IpNet>,
     allows: Entries<Target>,
+    feeds: Feeds,
     /// The last reload, successful or not.
     reload: Option<LastReload>,
     history: History,
@@ -105,6 +110,7 @@ impl Daemon {
             next_end: next_end(&plan),
             postures: Postures::of(&plan),
             mirror: watch::Sender::new(taps::wanted(&plan)),
+            feeds: Feeds::default().under(&plan.feeds),
             plan,
             blocks: Entries::default(),
             allows: Entries::default(),
@@ -162,8 +168,11 @@ impl Daemon {
             signatures: self.plan.signatures.len(),
             trusted: self.trusted_tally(),
             blocked: self.blocked_tally(),
+            fed: self.plan.fed.len(),
             banned: self.filter.bans().map_err(Error::Filter)?.len(),
             events: self.losses()?,
+            // Whoever asks knows.
+            alerts: 0,
             history: self.written(),
             web: self.web.report(),
             reload: self.reload.clone(),
@@ -288,7 +297,7 @@ impl Daemon {
         let now = Instant::now();
         let operator = self.blocks.iter().filter(|(net, _)| chosen(**net));
         let operator = operator.map(|(net, entry)| listed(shown(*net), entry, now));
-        file.chain(operator).collect()
+        file.chain(operator).chain(self.fed_if(&chosen)).collect()
     }
 
     fn trusted_if(&self, chosen: impl Fn(&Target) -> bool) -> Vec<Listed> {
@@ -335,6 +344,9 @@ impl Daemon {
         if self.plan.blocked.contains_key(&net) {
             notes.push(format!("{target} is in blacklist.toml, too"));
         }
+        if let Some((feed, _)) = self.feeds.held().find(|(_, fed)| *fed == net) {
+            notes.push(format!("{target} is in the feed {feed}, too"));
+        }
         let undo = format!("sipguard unblock {target}");
         Ok(Added { target, updated: old.is_some(), until, notes, undo })
     }
@@ -370,12 +382,16 @@ impl Daemon {
         if self.plan.blocked.contains_key(&net) {
             return Error::OnlyInFile { target, list, file: self.place.config.join(BLACKLIST) };
         }
+        if let Some((feed, _)) = self.feeds.held().find(|(_, fed)| *fed == net) {
+            return Error::OnlyInFeed { target, feed: feed.to_owned() };
+        }
         match self.blocks_over(net).into_iter().next() {
             None => Error::NotListed { target, list },
             Some(holder) => {
                 let undo = match holder.origin {
                     Origin::Operator => format!("run `sipguard unblock {}`", holder.target),
                     Origin::File => self.remove_from_file(BLACKLIST, &holder.target),
+                    Origin::Feed => freed(&target),
                 };
                 Error::Covered { target, list, holder, undo }
             }
@@ -388,7 +404,8 @@ impl Daemon {
         let operator = self.blocks.keys().map(|outer| (outer, Origin::Operator));
         file.chain(operator)
             .filter(|(outer, _)| covers(**outer, net))
-            .map(|(outer, origin)| Holder { target: shown(*outer), origin })
+            .map(|(outer, origin)| Holder { target: shown(*outer), origin, feed: None })
+            .chain(self.fed_over(net))
             .collect()
     }
 
@@ -427,6 +444,7 @@ impl Daemon {
             .map(|(net, origin)| {
                 format!("trust wins: the block of {} ({origin}) does not hold there", shown(*net))
             })
+            .chain(self.outdone_feeds(target.net))
             .collect()
     }
 
@@ -457,7 +475,7 @@ impl Daemon {
             Some(holder) => {
                 let undo = match holder.origin {
                     Origin::Operator => format!("run `sipguard allow --remove {}`", holder.target),
-                    Origin::File => self.remove_from_file(TRUSTED, &holder.target),
+                    Origin::File | Origin::Feed => self.remove_from_file(TRUSTED, &holder.target),
                 };
                 Error::Covered { target: target.to_string(), list, holder, undo }
             }
@@ -472,7 +490,7 @@ impl Daemon {
             .filter(|(outer, _)| {
                 covers(outer.net, inner.net) && (outer.port.is_none() || outer.port == inner.port)
             })
-            .map(|(outer, origin)| Holder { target: outer.to_string(), origin })
+            .map(|(outer, origin)| Holder { target: outer.to_string(), origin, feed: None })
             .collect()
     }
 
@@ -494,13 +512,22 @@ impl Daemon {
     ) -> Result<Reloaded, Error> {
         let changes = self.plan_of_files(|old| plan.changes(old));
         let postures = self.keep_posture(&mut plan);
+        let mut feeds = self.feeds.under(&plan.feeds);
+        match self.place.host() {
+            Ok(host) => plan.fed = feeds.settle(&host, Timestamp::now()).into(),
+            Err(error) => {
+                let error = Error::Host(error);
+                self.reload_failed(&error, by);
+                return Err(error);
+            }
+        }
         if let Err(error) = self.filter.apply(&plan) {
             let error = Error::Filter(error);
             self.reload_failed(&error, by);
             return Err(error);
         }
         self.next_end = next_end(&plan);
-        self.plan = plan;
+        (self.plan, self.feeds) = (plan, feeds);
         self.postures = postures;
         self.change_mirror();
         notes.extend(self.posture_reminder());

@@ -16,6 +16,12 @@ pub enum Error {
     LongReason,
     #[error("{target} is {list} by {file}, not by an operator")]
     OnlyInFile { target: String, list: &'static str, file: PathBuf },
+    #[error("{target} is blocked by the feed {feed}, not by an operator")]
+    OnlyInFeed { target: String, feed: String },
+    #[error("there is no feed `{0}`")]
+    NoFeed(String),
+    #[error("the feed {0} is switched off")]
+    FeedIsOff(String),
     #[error("{target} is not {list}")]
     NotListed { target: String, list: &'static str },
     #[error("{target} is not {list} by itself: {} covers it", holder.target)]
@@ -41,6 +47,11 @@ impl Error {
             Self::OnlyInFile { file, .. } => {
                 Some(format!("remove it from {} and run `sipguard reload`", file.display()))
             }
+            Self::OnlyInFeed { target, .. } => Some(freed(target)),
+            Self::NoFeed(_) => Some("`sipguard feeds` shows them all".to_owned()),
+            Self::FeedIsOff(name) => {
+                Some(format!("take enabled = false from {name} and run `sipguard reload`"))
+            }
             Self::NotListed { list, .. } => Some(format!("see `sipguard list {list}`")),
             Self::Covered { undo, .. } => Some(undo.clone()),
             Self::Configuration(_) => {
@@ -52,4 +63,9 @@ impl Error {
             Self::LongReason | Self::Filter(_) | Self::Host(_) | Self::History => None,
         }
     }
+}
+
+/// What helps against a feed: its next version would have it again.
+pub(super) fn freed(target: &str) -> String {
+    format!("run `sipguard allow {target}`: trust wins over feeds")
 }

@@ -1,6 +1,7 @@
 //! The running daemon: it owns the kernel's part, the policy in force and the
 //! operator's entries, and answers the control socket.
 
+mod alerts;
 mod audit;
 mod bans;
 mod config_dir;
@@ -8,6 +9,7 @@ mod control;
 mod entries;
 mod error;
 mod events;
+mod feeds;
 mod filter;
 mod host;
 mod manager;
@@ -28,12 +30,14 @@ mod token;
 mod web;
 mod why;
 
+pub use alerts::{ALERTS_KEPT, Board};
 pub use audit::By;
 pub use config_dir::{NoConfiguration, config_dir};
 pub use control::{Daemon, Deeds, Figures};
 pub use entries::{Entries, Entry};
 pub use error::Error;
 pub use events::{BEHIND, Journal, KEPT_PER_RULE, Recent, Told, Wanted};
+pub use feeds::refresh as refresh_feeds;
 pub use filter::{Filter, FilterError};
 pub use host::Host;
 pub use place::Place;

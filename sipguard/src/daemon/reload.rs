@@ -27,6 +27,7 @@ pub async fn reload(shared: &Shared, by: By) -> Result<Reloaded, Error> {
         };
         let status = daemon.protecting();
         drop(daemon);
+        shared.feeds().ring();
         match &done {
             Ok(_) => manager::ready(&status),
             Err(_) => manager::ready(&format!("{status} (the last reload failed)")),

@@ -21,9 +21,11 @@ use tracing::{info, warn};
 
 use super::{
     By, ControlSocket, Daemon, Entered, Error, Place, Shared, SocketError,
+    alerts::watch,
     audit::log_note,
     bans,
     events::pump,
+    feeds,
     manager::{self, Watchdog},
     memory::give_back,
     pulse::beat,
@@ -124,7 +126,8 @@ async fn start_and_serve(options: &Options) -> Result<(), RunError> {
     let (socket, listener) = ControlSocket::bind(path)?;
     let listener = UnixListener::from_std(listener)?;
     // What an earlier run has left holds before the first packet is judged.
-    let (history, mut earlier) = History::start(options.state.as_deref().unwrap_or(&plan.state));
+    let state = options.state.clone().unwrap_or_else(|| plan.state.clone());
+    let (history, mut earlier) = History::start(&state);
     let mut entered = Entered::default();
     match timeout(LOADING, earlier.recv()).await {
         Ok(Some(Some(state))) => {
@@ -145,7 +148,6 @@ async fn start_and_serve(options: &Options) -> Result<(), RunError> {
         listen: options.web.unwrap_or(plan.web.listen),
         names: plan.web.names.clone(),
     };
-    let state = options.state.clone().unwrap_or_else(|| plan.state.clone());
     let (events, bans_told) = (kernel.take_events(), kernel.take_bans_told());
     let tapped = kernel.take_tapped();
     let daemon = Daemon::new(Box::new(kernel), place, plan, attached)
@@ -153,6 +155,7 @@ async fn start_and_serve(options: &Options) -> Result<(), RunError> {
         .with_entries(entered);
     let shared = Shared::new(daemon);
     let mut tasks = JoinSet::new();
+    tasks.spawn(watch(shared.clone()));
     tasks.spawn(beat(shared.clone()));
     tasks.spawn(record(shared.clone()));
     if let Some(events) = events {
@@ -161,12 +164,13 @@ async fn start_and_serve(options: &Options) -> Result<(), RunError> {
     if let Some(bans_told) = bans_told {
         tasks.spawn(bans::pump(bans_told, shared.clone()));
     }
-    tasks.spawn(api::web::listen(web, state, shared.clone()));
+    tasks.spawn(api::web::listen(web, state.clone(), shared.clone()));
     if let Some(tapped) = tapped {
         tasks.spawn(taps::pump(tapped, shared.clone()));
         tasks.spawn(taps::mirror(shared.clone()));
     }
     tasks.spawn(restore_later(earlier, shared.clone()));
+    tasks.spawn(feeds::run(shared.clone(), state));
     // Callers are heard from now on, even if they are answered a moment later.
     manager::ready(&status);
     serve(shared, listener, signals).await;
@@ -303,6 +307,7 @@ async fn serve(shared: Shared, listener: UnixListener, mut signals: Signals) {
     shared.events().close();
     shared.pulse().close();
     shared.taps().close();
+    shared.alerts().close();
     drop(stop);
     if timeout(LAST_ANSWERS, &mut server).await.is_err() {
         server.abort();

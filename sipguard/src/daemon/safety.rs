@@ -46,7 +46,8 @@ impl Refusal {
             Self::OwnAddress { .. } | Self::Gateway { .. } => {
                 "block networks that leave this address out".to_owned()
             }
-            Self::Trusted { target, origin: Origin::File, .. } => {
+            // Feeds trust nobody.
+            Self::Trusted { target, origin: Origin::File | Origin::Feed, .. } => {
                 format!("remove {target} from trusted.toml and run `sipguard reload` first")
             }
             Self::Trusted { target, origin: Origin::Operator, .. } => {
@@ -61,7 +62,7 @@ impl Refusal {
 
 fn where_trusted(origin: Origin) -> &'static str {
     match origin {
-        Origin::File => "trusted.toml",
+        Origin::File | Origin::Feed => "trusted.toml",
         Origin::Operator => "sipguard allow",
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::{Mutex, MutexGuard, OwnedMutexGuard};
 
-use super::{Daemon, Journal, Place, Pulses, Taps, report::Recorder};
+use super::{Board, Daemon, Journal, Place, Pulses, Taps, feeds::Desk, report::Recorder};
 
 /// A handle to the one daemon. Each request has it to itself from beginning to
 /// end, so that none sees another half done.
@@ -19,7 +19,9 @@ struct Inner {
     reload: Arc<Mutex<()>>,
     place: Place,
     events: Journal,
+    feeds: Desk,
     pulse: Pulses,
+    alerts: Board,
     recorder: Recorder,
     taps: Taps,
 }
@@ -33,7 +35,9 @@ impl Shared {
             reload: Arc::default(),
             place,
             events: Journal::default(),
+            feeds: Desk::default(),
             pulse: Pulses::default(),
+            alerts: Board::default(),
             recorder: Recorder::default(),
             taps,
         }))
@@ -60,10 +64,21 @@ impl Shared {
         &self.0.place
     }
 
+    /// Where feeds are asked for out of turn.
+    pub(super) fn feeds(&self) -> &Desk {
+        &self.0.feeds
+    }
+
     /// What happens, second by second.
     #[must_use]
     pub fn pulse(&self) -> &Pulses {
         &self.0.pulse
+    }
+
+    /// What operators are told of.
+    #[must_use]
+    pub fn alerts(&self) -> &Board {
+        &self.0.alerts
     }
 
     /// What the history will hold of the last minutes.

@@ -5,11 +5,13 @@ use jiff::Timestamp;
 
 use crate::policy::{Places, Plan, Target};
 
-/// An entry that an operator made at run time.
+/// An entry that an operator made at run time, or a feed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entered {
     pub target: Target,
     pub reason: Option<String>,
+    /// The feed that has it, where it is no operator's.
+    pub feed: Option<String>,
     /// When it ends; `None` where it does not.
     pub until: Option<Timestamp>,
 }

@@ -144,8 +144,9 @@ fn order(target: &Target) -> (bool, bool, Reverse<u8>) {
 }
 
 fn by_hand(rule: Rule, entry: &Entered, verb: &str) -> Step {
-    let Entered { target, reason, until } = entry;
-    let found = format!("{target}, by `{verb}`{}", why(*until, reason.as_deref()));
+    let Entered { target, reason, feed, until } = entry;
+    let by = feed.as_ref().map_or_else(|| format!("`{verb}`"), |feed| format!("the feed {feed}"));
+    let found = format!("{target}, by {by}{}", why(*until, reason.as_deref()));
     Step::new(rule.name(), found)
 }
 

@@ -190,7 +190,8 @@ fn policy(to: &mut DescriptorEncoder<'_>, figures: &Figures, pulse: Option<&Puls
     let entries = lists.into_iter().flat_map(|(list, Tally { file, operator })| {
         [([list, "file"], *file), ([list, "operator"], *operator)]
     });
-    family(to, &table::LIST_ENTRIES, entries)?;
+    let fed = (["blocked", "feed"], figures.fed);
+    family(to, &table::LIST_ENTRIES, entries.chain([fed]))?;
     let maps = || pulse.into_iter().flat_map(|pulse| &pulse.maps);
     family(to, &table::MAP_ENTRIES, maps().map(|map| ([&*map.name], map.entries)))?;
     family(to, &table::MAP_CAPACITY, maps().map(|map| ([&*map.name], map.capacity)))?;

@@ -101,6 +101,8 @@ pub struct Changes {
     /// Protected destinations (`sip.addresses`).
     pub protected: ListChange,
     pub signatures: SignatureChange,
+    /// Feeds by their settings, not by what they hold.
+    pub feeds: ListChange,
     pub settings: Vec<Setting>,
 }
 
@@ -108,8 +110,8 @@ impl Changes {
     /// Whether the plans are the same.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        let Self { trusted, blocked, protected, signatures, settings } = self;
-        [trusted, blocked, protected].into_iter().all(|list| *list == ListChange::default())
+        let Self { trusted, blocked, protected, signatures, feeds, settings } = self;
+        [trusted, blocked, protected, feeds].into_iter().all(|list| *list == ListChange::default())
             && !signatures.changed
             && settings.is_empty()
     }
@@ -129,6 +131,7 @@ impl fmt::Display for Changes {
                 format!("signatures {old} -> {new}")
             });
         }
+        self.feeds.words("feeds", &mut words);
         let (limits, others): (Vec<_>, Vec<_>) =
             self.settings.iter().partition(|setting| setting.key.starts_with("limits."));
         words.extend(others.into_iter().map(ToString::to_string));
@@ -164,6 +167,7 @@ impl Plan {
                 new: self.signatures.len(),
                 changed: old.signatures != self.signatures,
             },
+            feeds: ListChange::between(&old.feeds, &self.feeds),
             settings: self.other_settings(old),
         }
     }
@@ -207,8 +211,11 @@ impl Plan {
             events,
             web,
             mirror,
+            alerts,
             trusted: _,
             blocked: _,
+            feeds: _,
+            fed: _,
             protected: _,
             signatures: _,
             policy: _,
@@ -286,6 +293,7 @@ impl Plan {
         ] {
             settings.push((format!("mirror.{key}"), value));
         }
+        settings.extend(alerts.listed());
         settings
     }
 }

@@ -20,10 +20,12 @@ use sipguard_common::{
 };
 
 use super::{
+    alerts::AlertSettings,
     auth::AuthSettings,
     choices::{Fragments, Mode, OptionsRule, Posture, Stealth},
     cps::CpsClass,
     events::EventSettings,
+    feeds::FeedSettings,
     limits::{Limits, quarter},
     mirror::MirrorSettings,
     modes::{Modes, RuleMode},
@@ -146,9 +148,15 @@ pub struct Plan {
     pub limits: Limits,
     pub events: EventSettings,
     pub mirror: MirrorSettings,
+    pub alerts: Arc<AlertSettings>,
     pub web: WebSettings,
     pub trusted: Shared<BTreeMap<Target, Peer>>,
     pub blocked: Shared<BTreeMap<IpNet, Block>>,
+    /// The feeds, by name.
+    pub feeds: BTreeMap<String, FeedSettings>,
+    /// What they hold now. The files do not say: whoever reads the feeds puts
+    /// it in.
+    pub fed: Shared<BTreeSet<IpNet>>,
     /// Protected destinations; with none, every destination is protected.
     pub protected: BTreeSet<IpNet>,
     /// The enabled ones; the index is the number that the automaton reports.
@@ -283,9 +291,12 @@ impl Default for Plan {
             limits: Limits::default(),
             events: EventSettings::default(),
             mirror: MirrorSettings::default(),
+            alerts: Arc::default(),
             web: WebSettings::default(),
             trusted: Shared::default(),
             blocked: Shared::default(),
+            feeds: BTreeMap::new(),
+            fed: Shared::default(),
             protected: BTreeSet::new(),
             signatures: Vec::new(),
             policy: zeroed_policy(),
@@ -318,9 +329,11 @@ impl fmt::Debug for Plan {
             .field("limits", &self.limits)
             .field("events", &self.events)
             .field("mirror", &self.mirror)
+            .field("alerts", &self.alerts)
             .field("web", &self.web)
             .field("trusted", &self.trusted)
             .field("blocked", &self.blocked)
+            .field("feeds", &self.feeds)
             .field("protected", &self.protected)
             .field("signatures", &self.signatures)
             .finish_non_exhaustive()

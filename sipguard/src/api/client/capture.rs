@@ -1,10 +1,13 @@
 //! A capture over the control socket.
 
 use http_body_util::BodyExt as _;
-use hyper::{Method, body::Bytes};
+use hyper::{
+    Method,
+    body::{Bytes, Incoming},
+};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
-    time::timeout,
+    time::{Instant, timeout, timeout_at},
 };
 
 use super::{Client, ClientError, NOTHING, PATIENCE, failed, request};
@@ -25,7 +28,7 @@ pub enum Ended {
 
 impl Client {
     /// Takes a capture. Hands over nothing as soon as it has begun, then the
-    /// parts of the stream, until its end, SIGINT or SIGTERM, or until `take`
+    /// parts of the stream, and hears how many packets there were so far, until its end, SIGINT or SIGTERM, or until `take`
     /// fails.
     ///
     /// # Errors
@@ -33,7 +36,7 @@ impl Client {
     pub fn capture<E: From<ClientError>>(
         &self,
         wish: &Wish,
-        mut take: impl FnMut(&[u8]) -> Result<(), E>,
+        mut take: impl FnMut(&[u8]) -> Result<u64, E>,
     ) -> Result<Ended, E> {
         let request = request(Method::GET, &path(wish), NOTHING)?;
         let runtime = self.runtime()?;
@@ -47,18 +50,37 @@ impl Client {
                 let body = body.collect().await.map_err(ClientError::from)?.to_bytes();
                 return Err(failed(status, &body)?.into());
             }
-            take(&[])?;
+            let mut packets = take(&[])?;
+            let mut next = async |body: &mut Incoming| -> Result<Option<u64>, E> {
+                let Some(frame) = body.frame().await else { return Ok(None) };
+                let frame = frame.map_err(ClientError::from)?;
+                take(frame.data_ref().map(Bytes::as_ref).unwrap_or_default()).map(Some)
+            };
             loop {
-                let frame = tokio::select! {
+                tokio::select! {
                     // Or a flood would go on for longer.
                     biased;
-                    () = signals.any() => return Ok(Ended::BySignal(self.held().await)),
-                    frame = body.frame() => frame,
-                };
-                let Some(frame) = frame else { return Ok(Ended::ByDaemon) };
-                let frame = frame.map_err(ClientError::from)?;
-                take(frame.data_ref().map(Bytes::as_ref).unwrap_or_default())?;
+                    () = signals.any() => break,
+                    now = next(&mut body) => match now? {
+                        None => return Ok(Ended::ByDaemon),
+                        Some(now) => packets = now,
+                    },
+                }
             }
+            let held = self.held().await;
+            // What the capture had got by then may still be on its way.
+            let wanted = held.map_or(0, |held| held.packets);
+            let deadline = Instant::now() + LAST_WORDS;
+            while packets < wanted {
+                match timeout_at(deadline, next(&mut body)).await {
+                    Ok(now) => match now? {
+                        None => return Ok(Ended::ByDaemon),
+                        Some(now) => packets = now,
+                    },
+                    Err(_) => break,
+                }
+            }
+            Ok(Ended::BySignal(held))
         })
     }
 

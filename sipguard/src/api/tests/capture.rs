@@ -33,7 +33,7 @@ impl Running {
     /// Takes a capture of what `tap` says once it has begun.
     fn take(&self, wish: &Wish, packets: u8) -> (Vec<Block>, Ended) {
         let (mut blocks, mut taken, mut begun) = (Blocks::default(), Vec::new(), false);
-        let take = |bytes: &[u8]| -> Result<(), ClientError> {
+        let take = |bytes: &[u8]| -> Result<u64, ClientError> {
             if !std::mem::replace(&mut begun, true) {
                 self.tap(packets);
             }
@@ -42,7 +42,7 @@ impl Running {
                 Ok(())
             };
             blocks.feed(bytes, keep).unwrap();
-            Ok(())
+            Ok(0)
         };
         let ended = self.client().capture(wish, take).unwrap();
         (taken, ended)

@@ -26,6 +26,8 @@ pub struct Figures {
     pub posture: Posture,
     pub trusted: Tally,
     pub blocked: Tally,
+    /// Networks that feeds block, each once.
+    pub fed: usize,
     pub history: History,
     pub deeds: Deeds,
 }
@@ -99,6 +101,7 @@ impl Daemon {
             posture: self.plan.posture,
             trusted: self.trusted_tally(),
             blocked: self.blocked_tally(),
+            fed: self.plan.fed.len(),
             history: self.written(),
             deeds: self.deeds.clone(),
         })

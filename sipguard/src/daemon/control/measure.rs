@@ -26,7 +26,7 @@ impl Daemon {
             counters: InterfaceCounters::sum(&self.filter.counters().map_err(Error::Filter)?),
             replies: InterfaceReplies::sum(&self.filter.replies().map_err(Error::Filter)?),
             tallies: self.filter.tallies(),
-            blocked: self.plan.blocked.len() + self.blocks.len(),
+            blocked: self.plan.blocked.len() + self.blocks.len() + self.plan.fed.len(),
             trusted: self.plan.trusted.len() + self.allows.len(),
             events_lost: losses.lost,
             events_suppressed: losses.suppressed,

@@ -80,12 +80,13 @@ fn is_of_every_port(listed: &Listed) -> bool {
 fn undo(address: IpAddr, trusted: &[Listed], blocked: &[Listed], banned: &[Banned]) -> Vec<String> {
     let in_file = |target: &str, file| format!("remove {target} from {file}, `sipguard reload`");
     let trust = trusted.iter().map(|listed| match listed.origin {
-        Origin::File => in_file(&listed.target, TRUSTED),
+        Origin::File | Origin::Feed => in_file(&listed.target, TRUSTED),
         Origin::Operator => format!("`sipguard allow --remove {}`", listed.target),
     });
     let blocks = blocked.iter().map(|listed| match listed.origin {
         Origin::File => in_file(&listed.target, BLACKLIST),
         Origin::Operator => format!("`sipguard unblock {}`", listed.target),
+        Origin::Feed => format!("`sipguard allow {address}`: trust wins over feeds"),
     });
     let bans = (!banned.is_empty()).then(|| format!("`sipguard unblock {address}`"));
     let mut undo: Vec<String> = trust.chain(blocks).chain(bans).collect();

@@ -101,7 +101,10 @@ fn a_block_that_a_file_has_too_is_told() {
     let added = daemon.block(net("192.0.2.7"), None, None, By::Uid(0)).unwrap();
     assert_eq!(added.notes, ["192.0.2.7 is in blacklist.toml, too"]);
     let removed = daemon.unblock(net("192.0.2.7"), By::Uid(0)).unwrap();
-    assert_eq!(removed.still, [Holder { target: "192.0.2.7".to_owned(), origin: Origin::File }]);
+    assert_eq!(
+        removed.still,
+        [Holder { target: "192.0.2.7".to_owned(), origin: Origin::File, feed: None }]
+    );
 }
 
 #[test]

@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use sipguard_common::method::Method;
 
 use super::{
-    Action, Limit, Rule, Ruleset, Sources, Tests, Transport,
+    Action, Limit, Path, Rule, Ruleset, Sources, Tests, Transport,
     limits::{self, Counted},
 };
 use crate::{
@@ -47,6 +47,9 @@ struct Walk<'r, 'd> {
     dropped: Nets,
     /// Who is let through by rules that are no trust.
     spared: Nets,
+    /// A rule that lets everybody through under conditions such as an
+    /// interface.
+    spared_all: Option<usize>,
     is_last: bool,
     visited: HashSet<usize>,
     told: HashSet<(usize, String)>,
@@ -73,6 +76,7 @@ pub(in crate::import) fn walk(
         trusted: Nets::default(),
         dropped: Nets::default(),
         spared: Nets::default(),
+        spared_all: None,
         is_last: true,
         visited: HashSet::new(),
         told: HashSet::new(),
@@ -194,6 +198,13 @@ impl Walk<'_, '_> {
     }
 
     fn accept(&mut self, rule: &Rule, next: Option<&Rule>, context: &Tests, tests: &Tests) -> bool {
+        if tests.established || tests.limit.is_some() || !tests.texts.is_empty() {
+            for sources in &tests.sources {
+                if let Sources::Nets(nets) = sources {
+                    nets.iter().for_each(|net| self.spared.add(*net, rule.origin.line));
+                }
+            }
+        }
         if tests.established {
             self.left(
                 rule,
@@ -231,6 +242,7 @@ impl Walk<'_, '_> {
                 self.left(rule, Part::Trusted, why);
                 return true;
             }
+            self.spared_all.get_or_insert(rule.origin.line);
             let why = format!("it accepts by {}: no trust", tests.conditions());
             self.left(rule, Part::Trusted, &why);
             return false;
@@ -242,6 +254,14 @@ impl Walk<'_, '_> {
         if !tests.others.is_empty() {
             let why = format!("it depends on {} as well, trust does not", tests.others.join(", "));
             return self.spare(rule, tests, &why);
+        }
+        let names_port = tests.paths.iter().any(|path| matches!(path, Path::Port { .. }));
+        let by_udp = self.slots.iter().any(|(transport, port)| {
+            *transport == Transport::Udp && tests.reaches(*transport, *port)
+        });
+        if !names_port && !by_udp {
+            let why = "it accepts all of TCP and no UDP: hardly for SIP";
+            return self.spare(rule, tests, why);
         }
         match self.sources(rule, tests, Part::Trusted) {
             Found::Nets(nets) => nets.into_iter().for_each(|net| self.trust(rule, tests, net)),
@@ -278,6 +298,7 @@ impl Walk<'_, '_> {
             if is_plain {
                 self.left(rule, Part::Sipguard, "it ends the chain: nothing to carry over");
             } else {
+                self.spared_all.get_or_insert(rule.origin.line);
                 let why = format!("it ends the chain by {}", tests.conditions());
                 self.left(rule, Part::Sipguard, &why);
             }
@@ -351,6 +372,12 @@ impl Walk<'_, '_> {
                         self.draft.left(Part::Blacklist, origin, &why);
                     } else if let Some((part, line)) = self.spared.touching(net) {
                         let why = format!("line {line} spares {part} under some conditions");
+                        self.draft.doubt_block(origin, label, net, &why);
+                    } else if let Some(line) = self.spared_all.filter(|_| is_private(net)) {
+                        let why = format!(
+                            "line {line} lets it through under some conditions: it may be in use \
+                             behind another interface"
+                        );
                         self.draft.doubt_block(origin, label, net, &why);
                     } else {
                         self.dropped.add(net, origin.line);
@@ -567,6 +594,21 @@ impl Tests {
         }
         all.join(", ")
     }
+}
+
+/// Networks that sites use within.
+fn is_private(net: IpNet) -> bool {
+    let private = [
+        "10.0.0.0/8",
+        "172.16.0.0/12",
+        "192.168.0.0/16",
+        "100.64.0.0/10",
+        "169.254.0.0/16",
+        "fc00::/7",
+        "fe80::/10",
+    ];
+    let mut nets = private.iter().filter_map(|text| text.parse::<IpNet>().ok());
+    nets.any(|private| private.contains(&net) || net.contains(&private))
 }
 
 /// Where two lists of networks meet. Networks meet only where one holds the

@@ -68,7 +68,10 @@ fn key(table: &str, chain: &str) -> String {
 pub(super) fn is_it(text: &str) -> bool {
     text.lines().take(2000).any(|line| {
         let line = line.trim();
-        line == "*filter" || line.starts_with("-A ") || script::is_command(line)
+        line == "*filter"
+            || line.starts_with("-A ")
+            || script::is_command(line)
+            || line.contains("iptables -")
     })
 }
 

@@ -1,7 +1,7 @@
 //! Shell scripts of `iptables` commands: values of variables and loops over
 //! lists are put in; what a script computes or decides is not guessed.
 
-use std::collections::HashMap;
+use std::{cell::Cell, collections::HashMap};
 
 use super::{
     Tables, rule,
@@ -17,6 +17,9 @@ const MAX_DEPTH: usize = 4;
 
 /// Bytes of a value.
 const MAX_VALUE: usize = 64 << 10;
+
+/// Bytes that all variables together put in; loops can multiply them.
+const MAX_FILLED: usize = 16 << 20;
 
 /// Whether a line runs iptables.
 pub(super) fn is_command(line: &str) -> bool {
@@ -56,6 +59,8 @@ struct Script<'s> {
     draft: &'s mut Draft,
     variables: HashMap<String, String>,
     count: usize,
+    /// What is left of [`MAX_FILLED`].
+    room: Cell<usize>,
     /// How deep within `if`, `while`, `case` and functions.
     conditions: usize,
 }
@@ -63,8 +68,8 @@ struct Script<'s> {
 /// Reads a script.
 pub(super) fn read(text: &str, tables: &mut Tables, draft: &mut Draft) {
     let lines = lines(text);
-    let variables = HashMap::new();
-    let mut script = Script { tables, draft, variables, count: 0, conditions: 0 };
+    let (variables, room) = (HashMap::new(), Cell::new(MAX_FILLED));
+    let mut script = Script { tables, draft, variables, count: 0, room, conditions: 0 };
     script.run(&lines, 0);
 }
 
@@ -261,6 +266,7 @@ impl Script<'_> {
         let mut fill = |name: &str| {
             let value = self.variables.get(name)?;
             room = room.checked_sub(value.len())?;
+            self.room.set(self.room.get().checked_sub(value.len())?);
             Some(value.clone())
         };
         words(code, &mut fill)

@@ -280,7 +280,16 @@ impl<'t> Reader<'t, '_> {
             let at = words.iter().position(|word| *word == key)?;
             words.get(at + 1).copied()
         };
-        let priority = match after("priority") {
+        // `filter - 1`
+        let offset = words.iter().position(|word| *word == "priority").and_then(|at| {
+            let sign = match *words.get(at + 2)? {
+                "+" => 1,
+                "-" => -1,
+                _ => return None,
+            };
+            words.get(at + 3)?.parse::<i64>().ok()?.checked_mul(sign)
+        });
+        let priority: i64 = match after("priority") {
             Some("raw") => -300,
             Some("mangle") => -150,
             Some("dstnat") => -100,
@@ -290,6 +299,7 @@ impl<'t> Reader<'t, '_> {
         };
         // Only chains that filter can accept for good.
         if words.first() != Some(&"type") || after("type") != Some("nat") {
+            let priority = priority.saturating_add(offset.unwrap_or(0));
             self.ruled.chain(key).hook = after("hook").map(|hook| (hook.to_owned(), priority));
         }
     }

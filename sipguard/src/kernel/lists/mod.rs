@@ -1,7 +1,7 @@
 //! The trusted and blocked lists.
 //!
-//! An entry may stand in the plan, be the operator's, or both; the kernel holds
-//! the union, for as long as the longer of the two holds.
+//! An entry may stand in the plan, by a file or a feed, be the operator's, or
+//! both; the kernel holds the union, for as long as the longer of the two holds.
 
 mod bits;
 mod book;
@@ -24,11 +24,11 @@ use self::{
     book::Book,
     index::Index,
     maps::ListMaps,
-    planned::Planned,
+    planned::{Blocks, Planned},
     span::{Dirty, Span, spans},
 };
 use super::{ArrayMap, KernelError, typed};
-use crate::policy::{Block, Peer, Plan, Target};
+use crate::policy::{Peer, Plan, Target};
 
 /// Which list an entry is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +63,7 @@ pub(super) struct Pending {
 
 pub(super) struct Lists {
     trusted: List<BTreeMap<Target, Peer>>,
-    blocked: List<BTreeMap<IpNet, Block>>,
+    blocked: List<Blocks>,
     index: Index,
     sizes: ArrayMap<ListSizes>,
 }
@@ -128,7 +128,7 @@ impl Lists {
         self.write_sizes()?;
         self.trusted.sync_all(&pending.trusted)?;
         self.write_index(Dirty::of(pending.trusted.iter()).spans())?;
-        pending.blocked = self.blocked.book.begin(&plan.blocked);
+        pending.blocked = self.blocked.book.begin(&Blocks::of(plan));
         self.write_sizes()?;
         self.blocked.sync_all(&pending.blocked)?;
         self.write_index(Dirty::of(pending.blocked.iter()).spans())

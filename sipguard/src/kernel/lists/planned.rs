@@ -1,11 +1,14 @@
 //! A plan's part of a list, as the lists look at it.
 
-use std::{collections::BTreeMap, ops::RangeInclusive};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::RangeInclusive,
+};
 
 use ipnet::IpNet;
 use jiff::Timestamp;
 
-use crate::policy::{Block, CpsClass, Peer, Target};
+use crate::policy::{Block, CpsClass, Peer, Plan, Shared, Target};
 
 /// What a plan says of one target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +23,7 @@ pub(super) struct Terms<'a> {
 pub(super) trait Planned: Default {
     fn all(&self) -> impl Iterator<Item = (Target, Terms<'_>)>;
     fn get(&self, target: Target) -> Option<Terms<'_>>;
-    /// In the order of targets: by address, then prefix length, then port.
+    /// Those within; in no order where they have several makers.
     fn range(&self, targets: RangeInclusive<Target>) -> impl Iterator<Item = (Target, Terms<'_>)>;
 }
 
@@ -28,23 +31,45 @@ const fn blocked(net: IpNet) -> Target {
     Target { net, port: None }
 }
 
-impl Planned for BTreeMap<IpNet, Block> {
+/// A plan's blocks: those of blacklist.toml, and those of feeds, which end with
+/// their feed.
+#[derive(Default)]
+pub(super) struct Blocks {
+    file: Shared<BTreeMap<IpNet, Block>>,
+    fed: Shared<BTreeSet<IpNet>>,
+}
+
+impl Blocks {
+    pub(super) fn of(plan: &Plan) -> Shared<Self> {
+        Self { file: plan.blocked.clone(), fed: plan.fed.clone() }.into()
+    }
+}
+
+/// What is in both has no end: the feed's entry has none.
+impl Planned for Blocks {
     fn all(&self) -> impl Iterator<Item = (Target, Terms<'_>)> {
-        self.iter().map(|(net, block)| (blocked(*net), of_block(block)))
+        let file = self.file.iter().filter(|(net, _)| !self.fed.contains(*net));
+        let file = file.map(|(net, block)| (blocked(*net), of_block(block)));
+        file.chain(self.fed.iter().map(|net| (blocked(*net), ENDLESS)))
     }
 
     fn get(&self, target: Target) -> Option<Terms<'_>> {
         match target.port {
-            None => Self::get(self, &target.net).map(of_block),
+            None if self.fed.contains(&target.net) => Some(ENDLESS),
+            None => self.file.get(&target.net).map(of_block),
             Some(_) => None,
         }
     }
 
     fn range(&self, targets: RangeInclusive<Target>) -> impl Iterator<Item = (Target, Terms<'_>)> {
         let nets = targets.start().net..=targets.end().net;
-        Self::range(self, nets).map(|(net, block)| (blocked(*net), of_block(block)))
+        let file = self.file.range(nets.clone()).filter(|(net, _)| !self.fed.contains(*net));
+        let file = file.map(|(net, block)| (blocked(*net), of_block(block)));
+        file.chain(self.fed.range(nets).map(|net| (blocked(*net), ENDLESS)))
     }
 }
+
+const ENDLESS: Terms<'static> = Terms { until: None, class: None };
 
 const fn of_block(block: &Block) -> Terms<'_> {
     Terms { until: block.until, class: None }

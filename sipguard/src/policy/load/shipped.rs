@@ -7,10 +7,10 @@ use toml::de::{DeTable, DeValue};
 
 use super::*;
 use crate::policy::{
-    AuthProfile, Condition, Match, Signature, blocks, lint,
+    AlertRule, AuthProfile, Condition, Match, Signature, blocks, lint,
     modes::dropping,
     peers,
-    settings::{self, auth, events, limits, mirror, rules, values, web},
+    settings::{self, alerts, auth, events, feeds, limits, mirror, rules, values, web},
     signatures,
 };
 
@@ -93,6 +93,7 @@ fn every_key_is_documented() {
         (&["control"], settings::CONTROL),
         (&["web"], web::WEB),
         (&["mirror"], mirror::MIRROR),
+        (&["alerts"], alerts::ALERTS),
     ] {
         for key in keys {
             let value = section(path).and_then(|at| at.get(*key).cloned());
@@ -104,6 +105,10 @@ fn every_key_is_documented() {
             );
         }
     }
+    for key in feeds::FEED {
+        let is_example = settings_text.contains(&format!("\n#{key} = "));
+        assert!(is_example, "{key} of a feed is missing in config/{SETTINGS}");
+    }
     for (name, keys) in
         [(TRUSTED, peers::PEER), (BLACKLIST, blocks::BLOCK), (SIGNATURES, signatures::SIGNATURE)]
     {
@@ -111,6 +116,24 @@ fn every_key_is_documented() {
             let described = format!("\n#   {key} ");
             assert!(text(name).contains(&described), "{key} is not described in config/{name}");
         }
+    }
+}
+
+/// Keys of actions and of alert rules are described once, in lists; each rule
+/// shows its own.
+#[test]
+fn keys_of_alerts_are_described() {
+    let text = text(SETTINGS);
+    let rules = AlertRule::ALL.iter().map(|rule| (*rule, alerts::keys(*rule)));
+    for (rule, keys) in rules {
+        let line = text.lines().find(|line| line.starts_with(&format!("{} = {{ ", rule.name())));
+        for key in keys {
+            assert!(text.contains(&format!("\n#   {key} ")), "{key}");
+            assert!(line.unwrap().contains(key) || *key == "actions", "{line:?} {key}");
+        }
+    }
+    for key in alerts::ACTION {
+        assert!(text.contains(&format!("\n#   {key} ")), "{key} is not described");
     }
 }
 
@@ -169,7 +192,7 @@ fn examples_load() {
     }
     let (plan, warnings) = load(dir.path()).unwrap_or_else(|found| panic!("{found}"));
     assert!(warnings.is_empty(), "{}", Diagnostics(warnings));
-    assert_eq!((plan.trusted.len(), plan.blocked.len()), (5, 3));
+    assert_eq!((plan.trusted.len(), plan.blocked.len(), plan.feeds.len()), (5, 3, 3));
 }
 
 /// Every value that is on by default, in several casings.

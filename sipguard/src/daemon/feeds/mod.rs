@@ -1,0 +1,16 @@
+//! Feeds in the running daemon: when they are read, and what is in force of
+//! them.
+
+mod book;
+mod desk;
+mod refresh;
+mod task;
+mod turns;
+
+pub use refresh::refresh;
+
+pub(super) use self::{
+    book::{Feed, Feeds, difference},
+    desk::Desk,
+    task::run,
+};
