@@ -8,15 +8,17 @@ mod endpoint;
 mod event;
 mod learned;
 mod policy;
+mod tally;
+mod tap;
 
-pub use self::{endpoint::*, event::*, learned::*, policy::*};
+pub use self::{endpoint::*, event::*, learned::*, policy::*, tally::*, tap::*};
 use crate::{
     method::{BUCKETS, METHOD_SLOTS},
     rule::RULE_SLOTS,
 };
 
 /// Version of all layouts in this module.
-pub const ABI_VERSION: u32 = 3;
+pub const ABI_VERSION: u32 = 4;
 
 /// An IPv6 address, or an IPv4 address mapped into it (`::ffff:a.b.c.d`), so
 /// that one map serves both families: sixteen bytes in network byte order.
@@ -257,6 +259,8 @@ pub struct Counters {
     /// Requests of strangers by method number, passed and dropped.
     pub passed: [u64; METHOD_SLOTS],
     pub dropped: [u64; METHOD_SLOTS],
+    /// Which of the packets are looked at for [`Tally`].
+    pub sampling: Sampling,
 }
 
 impl Counters {
@@ -265,6 +269,7 @@ impl Counters {
         would: [Count { packets: 0, bytes: 0 }; RULE_SLOTS],
         passed: [0; METHOD_SLOTS],
         dropped: [0; METHOD_SLOTS],
+        sampling: Sampling { tick: 0, taken: 0, share: 0, passed_over: 0 },
     };
 }
 
@@ -300,7 +305,7 @@ const _: () = {
     assert!(size_of::<ListEntry>() == 16);
     assert!(size_of::<ListSizes>() == 32);
     assert!(size_of::<Source>() == 96);
-    assert!(size_of::<Counters>() == 2304);
+    assert!(size_of::<Counters>() == 2328);
     assert!(size_of::<Ports>() == 80);
     assert!(size_of::<Interfaces>() == 64);
     assert!(size_of::<Judged>() == 24);
@@ -318,7 +323,7 @@ mod user {
         )+};
     }
     pod!(Address, Ban, ListKey, ListEntry, ListSizes, Source, Ports, Counters, Interfaces);
-    pod!(Judged, Event, EventLimits);
+    pod!(Judged, Event, EventLimits, Tally, TallySet, TapSpec, TappedHead, TapBuffer);
     pod!(Endpoint, Verified, Site, Failures, BanMade, Replies, Transaction);
 }
 

@@ -1,5 +1,6 @@
 //! Counting: every packet under exactly one rule.
 
+use aya_ebpf::helpers::generated::bpf_jiffies64;
 use sipguard_common::{
     abi::{Count, Counters, INTERFACE_SLOTS, Judged, Policy},
     automaton::MAX_SIGNATURES,
@@ -34,8 +35,8 @@ pub(crate) fn slot(ifindex: u32) -> u32 {
     0
 }
 
-/// Counts one frame of `bytes` bytes. A subprogram: each of its ways would
-/// otherwise be walked for each way there.
+/// Counts one frame of `bytes` bytes, and gives what [`sample`] does. A
+/// subprogram: each of its ways would otherwise be walked for each way there.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn count_frame(ifindex: u32, bytes: u32, judged: u32) -> u32 {
@@ -57,16 +58,16 @@ extern "C" fn count_frame(ifindex: u32, bytes: u32, judged: u32) -> u32 {
         if would != 0 {
             would_drop(counters, would, bytes);
         }
+        sample(counters)
     }
-    0
 }
 
 /// Counts one frame of `bytes` bytes under a rule that is not about a request,
 /// where none would have dropped it: without the scratch memory, and without a
 /// call.
 #[inline(always)]
-pub(crate) fn count_plain(ifindex: u32, bytes: u32, rule: Rule) {
-    let Some(counters) = maps::COUNTERS.get_ptr_mut(slot(ifindex)) else { return };
+pub(crate) fn count_plain(ifindex: u32, bytes: u32, rule: Rule) -> u32 {
+    let Some(counters) = maps::COUNTERS.get_ptr_mut(slot(ifindex)) else { return 0 };
     if maps::is_test() {
         let judged = Judged { rule: rule.number(), ..Judged::default() };
         let _ = maps::JUDGED.set(0, judged, 0);
@@ -74,13 +75,26 @@ pub(crate) fn count_plain(ifindex: u32, bytes: u32, rule: Rule) {
     // SAFETY: this CPU's own values, and a rule has a slot.
     unsafe {
         bump((&raw mut (*counters).rules).cast::<Count>().add(rule as usize), bytes);
+        sample(counters)
     }
+}
+
+/// For how many packets this one stands in [`maps::TALLIES`], or 0 where it need
+/// not be looked at. Under test each stands for itself.
+#[inline(always)]
+unsafe fn sample(counters: *mut Counters) -> u32 {
+    if maps::is_test() {
+        return 1;
+    }
+    // SAFETY: this CPU's own value; the helper takes and changes nothing
+    // (Linux 5.5).
+    unsafe { (*counters).sampling.take(bpf_jiffies64()) }
 }
 
 /// As the subprogram says.
 #[inline(always)]
-pub(crate) fn count(ifindex: u32, bytes: u32, judgement: Judgement) {
-    count_frame(ifindex, bytes, judgement.encode());
+pub(crate) fn count(ifindex: u32, bytes: u32, judgement: Judgement) -> u32 {
+    count_frame(ifindex, bytes, judgement.encode())
 }
 
 #[inline(always)]

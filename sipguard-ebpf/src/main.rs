@@ -19,6 +19,8 @@ mod maps;
 mod packet;
 mod payload;
 mod standing;
+mod tally;
+mod tap;
 mod transactions;
 mod world;
 
@@ -106,10 +108,16 @@ fn conclude(
 ) -> u32 {
     // SAFETY: this CPU's own memory.
     let (_, would) = unsafe { scan::found(scratch) };
-    if judgement == Judgement::of(Rule::Blocked) && would == 0 {
-        count::count_plain(ifindex, frame.len(), Rule::Blocked);
+    let stands_for = if judgement == Judgement::of(Rule::Blocked) && would == 0 {
+        count::count_plain(ifindex, frame.len(), Rule::Blocked)
     } else {
-        count::count(ifindex, frame.len(), judgement);
+        count::count(ifindex, frame.len(), judgement)
+    };
+    if stands_for != 0 {
+        tally::tally(policy, judgement.encode(), frame.len(), stands_for);
+    }
+    if tap::is_open() {
+        tap::tap(frame.raw().cast(), policy, ifindex, judgement.encode());
     }
     if !judgement.is_drop() && would == 0 {
         return xdp_action::XDP_PASS;

@@ -9,8 +9,8 @@ use sipguard_common::{
     abi::{
         self, Address, BANS, Ban, BanMade, Counters, Endpoint, Event, EventLimits, Failures,
         INTERFACE_SLOTS, Interfaces, Judged, ListEntry, ListKey, ListSizes, MAX_BLOCKED,
-        MAX_TRUSTED, Nonce, PEERS as PEER_SLOTS, Policy, Ports, Replies, Site, Source, Transaction,
-        Verified,
+        MAX_TRUSTED, Nonce, PEERS as PEER_SLOTS, Policy, Ports, Replies, Site, Source, TallySet,
+        TapBuffer, TapSpec, TappedHead, Transaction, Verified,
     },
     automaton::SIGNATURE_SLOTS,
     method, networks,
@@ -20,6 +20,9 @@ use sipguard_common::{
 
 /// Entries are allocated as they are added: lists are large only where needed.
 const NO_PREALLOC: usize = 1;
+
+/// User space can map the values into its memory (Linux 5.5).
+const MMAPABLE: usize = 1 << 10;
 
 /// 1 under test and replay: time comes from [`CLOCK`], and each packet's
 /// outcome is written to [`JUDGED`]. Read-only data, so that a normal load
@@ -201,6 +204,29 @@ pub(crate) static EVENT_RULES: Array<u64, RULE_SLOTS> = Array::new();
 /// Buckets of events by a hash of the source.
 #[btf_map]
 pub(crate) static EVENT_SOURCES: Array<u64, { abi::EVENT_SOURCES as usize }> = Array::new();
+
+/// Who sends, and how much: user space reads it as memory.
+#[btf_map]
+pub(crate) static TALLIES: Array<TallySet, { abi::TALLY_SETS as usize }, MMAPABLE> = Array::new();
+
+/// A [`abi::Tap::bit`] for each tap that is open.
+#[btf_map]
+pub(crate) static TAPPING: Array<u32, 1> = Array::new();
+
+/// What each tap asks for.
+#[btf_map]
+pub(crate) static TAPS: Array<TapSpec, { abi::TAPS }> = Array::new();
+
+/// Buckets of the taps.
+#[btf_map]
+pub(crate) static TAP_LIMITS: Array<u64, { abi::TAPS }> = Array::new();
+
+#[btf_map]
+pub(crate) static TAP_BUFFERS: PerCpuArray<TapBuffer, 1> = PerCpuArray::new();
+
+/// Packets for the taps: each a head and the bytes of the frame.
+#[btf_map]
+pub(crate) static TAPPED: RingBuf<TappedHead, { 2 * 1024 * 1024 }> = RingBuf::new();
 
 /// Working memory of the ingress program.
 #[btf_map]

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// The content type: one JSON value on each line.
-const JSON_LINES: &str = "application/x-ndjson";
+pub(super) const JSON_LINES: &str = "application/x-ndjson";
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -11,9 +11,10 @@
 //! | `GET /v1/stats` | | [`wire::Stats`] |
 //! | `GET /v1/signatures` | | [`wire::Signatures`] |
 //! | `GET /v1/events?rule=&source=&last=&follow=` | | lines of [`wire::EventLine`] |
+//! | `GET /v1/pulse?last=&follow=` | | lines of [`wire::Pulse`] |
 //! | `GET /v1/stream` | | server-sent events: [`wire::Event`] |
 //! | `GET /v1/web` | | [`wire::Dashboard`], on the socket only |
-//! | `GET /v1/lists?kind=blocked`, `trusted`, `banned` or `verified` | | [`wire::Lists`] |
+//! | `GET /v1/lists?kind=&search=&limit=` | | [`wire::Lists`] |
 //! | `GET /v1/why/{address}` | | [`wire::Why`] |
 //! | `GET /v1/log?ip=&since=&type=&limit=` | | [`wire::Log`] |
 //! | `GET /v1/posture` | | [`wire::Posture`] |
@@ -31,6 +32,8 @@ pub mod client;
 mod events;
 mod failure;
 mod json;
+mod lists;
+mod pulse;
 mod server;
 mod stream;
 pub mod web;

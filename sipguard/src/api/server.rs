@@ -22,11 +22,13 @@ use super::{
     events::events,
     failure::ApiError,
     json::JsonBody,
+    lists::lists,
+    pulse::pulse,
     stream::stream,
     web::dashboard,
     wire::{
-        self, Added, Entry, Kind, Lists, Log, PostureChanged, PostureWish, Reloaded, Removed,
-        Signatures, Stats, Status, Why,
+        self, Added, Entry, Log, PostureChanged, PostureWish, Reloaded, Removed, Signatures, Stats,
+        Status, Why,
     },
 };
 use crate::{
@@ -59,6 +61,7 @@ pub(super) fn router(shared: Shared) -> Router {
         .route("/v1/stats", get(stats))
         .route("/v1/signatures", get(signatures))
         .route("/v1/events", get(events))
+        .route("/v1/pulse", get(pulse))
         .route("/v1/stream", get(stream))
         .route("/v1/web", get(dashboard))
         .route("/v1/lists", get(lists))
@@ -88,32 +91,6 @@ async fn stats(_: Caller, State(shared): State<Shared>) -> Answer<Stats> {
 
 async fn signatures(_: Caller, State(shared): State<Shared>) -> Answer<Signatures> {
     Ok(Json(shared.daemon().await.signatures()?))
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ListsQuery {
-    kind: Option<Kind>,
-}
-
-async fn lists(
-    _: Caller,
-    State(shared): State<Shared>,
-    query: Result<Query<ListsQuery>, QueryRejection>,
-) -> Answer<Lists> {
-    let Query(ListsQuery { kind }) = query.map_err(|rejection| {
-        ApiError::bad_request(
-            rejection.body_text(),
-            Some(
-                "ask for ?kind=blocked, ?kind=trusted, ?kind=banned, ?kind=verified, or none"
-                    .to_owned(),
-            ),
-        )
-    })?;
-    // Large maps are walked for it.
-    let work = move || shared.blocking_daemon().lists(kind);
-    let lists = tokio::task::spawn_blocking(work).await;
-    Ok(Json(lists.map_err(|error| daemon::Error::Host(std::io::Error::other(error)))??))
 }
 
 async fn why(
@@ -262,7 +239,7 @@ fn wrong_target(error: &TargetError) -> ApiError {
 
 async fn unknown_path(uri: Uri) -> Response {
     let error = format!("there is no {}", uri.path());
-    let hint = "the paths begin with /v1/: status, stats, signatures, events, stream, web, \
+    let hint = "the paths begin with /v1/: status, stats, signatures, events, pulse, stream, web, \
                 lists, why, log, posture, reload, blocks, trusted";
     ApiError::new(StatusCode::NOT_FOUND, error, Some(hint.to_owned())).into_response()
 }

@@ -8,9 +8,10 @@ use serde_json::Value;
 
 use crate::ttl::Ttl;
 
+mod pulse;
 mod web;
 
-pub use web::*;
+pub use self::{pulse::*, web::*};
 
 /// Answer to `GET /v1/status`.
 #[derive(Debug, Serialize, Deserialize)]

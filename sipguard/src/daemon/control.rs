@@ -6,6 +6,7 @@
 
 mod bans;
 mod made;
+mod measure;
 mod posture;
 mod record;
 mod standing;

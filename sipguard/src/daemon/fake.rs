@@ -9,7 +9,7 @@ use std::{
 
 use ipnet::IpNet;
 use sipguard_common::{
-    abi::{Count, Counters, Endpoint, Learned, Policy, Replies},
+    abi::{Count, Counters, Endpoint, Learned, Policy, Replies, Tap, TapCounts},
     method::Method,
     rule::Rule,
 };
@@ -18,7 +18,7 @@ use super::{Daemon, Filter, FilterError, Host, Place};
 use crate::{
     kernel::{
         Attached, AttachedMode, BanEntry, EgressMode, EventLosses, InterfaceCounters,
-        InterfaceReplies, PastBan, Standing, VerifiedEntry,
+        InterfaceReplies, PastBan, SourceTally, Standing, TapWish, VerifiedEntry,
     },
     offender::Offender,
     policy::{Plan, Posture, Target},
@@ -37,6 +37,8 @@ pub(crate) struct Asked {
     pub(crate) verified: Vec<VerifiedEntry>,
     /// What it knows of every address.
     pub(crate) standing: Standing,
+    /// Who has sent what.
+    pub(crate) tallies: Vec<SourceTally>,
 }
 
 /// The fake, shared with the test that looks into it.
@@ -178,6 +180,21 @@ impl Filter for Fake {
         replies.other = 4;
         let other = InterfaceReplies { name: "other".to_owned(), replies: Replies::ZERO };
         Ok(vec![other, InterfaceReplies { name: "eth0".to_owned(), replies }])
+    }
+
+    fn tallies(&self) -> Vec<SourceTally> {
+        self.asked().tallies.clone()
+    }
+
+    fn set_tap(&mut self, tap: Tap, wish: Option<&TapWish>) -> Result<(), FilterError> {
+        self.note(match wish {
+            Some(wish) => format!("open {tap:?}: {wish:?}"),
+            None => format!("close {tap:?}"),
+        })
+    }
+
+    fn tap_counts(&self) -> Result<TapCounts, FilterError> {
+        Ok(TapCounts { held_back: [3, 0], lost: [1, 0] })
     }
 
     fn detach(&mut self) {

@@ -4,12 +4,12 @@
 use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
 use ipnet::IpNet;
-use sipguard_common::abi::{Endpoint, Policy};
+use sipguard_common::abi::{Endpoint, Policy, Tap, TapCounts};
 
 use crate::{
     kernel::{
-        BanEntry, EventLosses, InterfaceCounters, InterfaceReplies, Kernel, PastBan, Standing,
-        VerifiedEntry,
+        BanEntry, EventLosses, InterfaceCounters, InterfaceReplies, Kernel, PastBan, SourceTally,
+        Standing, TapWish, VerifiedEntry,
     },
     offender::Offender,
     policy::{Plan, Target},
@@ -132,6 +132,21 @@ pub trait Filter: Send {
     /// The kernel refused.
     fn replies(&self) -> Result<Vec<InterfaceReplies>, FilterError>;
 
+    /// Who has sent what, as far as it is remembered.
+    fn tallies(&self) -> Vec<SourceTally>;
+
+    /// Opens a tap for the packets that are wished, or closes it.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    fn set_tap(&mut self, tap: Tap, wish: Option<&TapWish>) -> Result<(), FilterError>;
+
+    /// What the taps did not get, since the program was loaded.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    fn tap_counts(&self) -> Result<TapCounts, FilterError>;
+
     /// Takes the program off all interfaces it was attached to by us.
     fn detach(&mut self);
 }
@@ -211,6 +226,18 @@ impl Filter for Kernel {
 
     fn replies(&self) -> Result<Vec<InterfaceReplies>, FilterError> {
         Ok(self.replies()?)
+    }
+
+    fn tallies(&self) -> Vec<SourceTally> {
+        self.tallies()
+    }
+
+    fn set_tap(&mut self, tap: Tap, wish: Option<&TapWish>) -> Result<(), FilterError> {
+        Ok(self.set_tap(tap, wish)?)
+    }
+
+    fn tap_counts(&self) -> Result<TapCounts, FilterError> {
+        Ok(self.tap_counts()?)
     }
 
     fn detach(&mut self) {

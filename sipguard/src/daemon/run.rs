@@ -21,7 +21,7 @@ use tracing::{info, warn};
 
 use super::{
     By, ControlSocket, Daemon, Entered, Error, Place, Shared, SocketError, audit::log_note, bans,
-    events::pump, memory::give_back, reload, restore::restore,
+    events::pump, memory::give_back, pulse::beat, reload, restore::restore,
 };
 use crate::{
     api,
@@ -142,6 +142,7 @@ async fn start_and_serve(options: &Options) -> Result<(), RunError> {
         .with_entries(entered);
     let shared = Shared::new(daemon);
     let mut tasks = JoinSet::new();
+    tasks.spawn(beat(shared.clone()));
     if let Some(events) = events {
         tasks.spawn(pump(events, shared.clone()));
     }
@@ -274,6 +275,7 @@ async fn serve(shared: Shared, listener: UnixListener, mut signals: Signals) {
     // Who waits for an answer gets it; who waits for the next one, or for the
     // next event, does not.
     shared.events().close();
+    shared.pulse().close();
     drop(stop);
     if timeout(LAST_ANSWERS, &mut server).await.is_err() {
         server.abort();

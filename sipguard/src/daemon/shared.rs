@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::{Mutex, MutexGuard, OwnedMutexGuard};
 
-use super::{Daemon, Journal, Place};
+use super::{Daemon, Journal, Place, Pulses};
 
 /// A handle to the one daemon. Each request has it to itself from beginning to
 /// end, so that none sees another half done.
@@ -19,6 +19,7 @@ struct Inner {
     reload: Arc<Mutex<()>>,
     place: Place,
     events: Journal,
+    pulse: Pulses,
 }
 
 impl Shared {
@@ -30,6 +31,7 @@ impl Shared {
             reload: Arc::default(),
             place,
             events: Journal::default(),
+            pulse: Pulses::default(),
         }))
     }
 
@@ -52,6 +54,12 @@ impl Shared {
     #[must_use]
     pub fn place(&self) -> &Place {
         &self.0.place
+    }
+
+    /// What happens, second by second.
+    #[must_use]
+    pub fn pulse(&self) -> &Pulses {
+        &self.0.pulse
     }
 
     /// What the kernel program told of single packets.

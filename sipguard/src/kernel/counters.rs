@@ -15,6 +15,16 @@ pub struct InterfaceCounters {
     pub counters: Counters,
 }
 
+impl InterfaceCounters {
+    /// Of all interfaces.
+    #[must_use]
+    pub fn sum(all: &[Self]) -> Counters {
+        let mut sum = Counters::ZERO;
+        all.iter().for_each(|one| add(&mut sum, &one.counters));
+        sum
+    }
+}
+
 pub(super) struct CounterMaps {
     counters: PerCpuArray<MapData, Counters>,
     interfaces: ArrayMap<Interfaces>,

@@ -19,6 +19,8 @@ mod policy;
 mod replies;
 mod ring;
 mod seed;
+mod tallies;
+mod taps;
 mod test_run;
 mod verified;
 mod walk;
@@ -28,13 +30,14 @@ use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 use aya::{Ebpf, maps::MapData};
 use ipnet::IpNet;
 use sipguard_common::{
-    abi::{Ban, Endpoint, Policy},
+    abi::{Ban, Endpoint, Policy, Tap, TapCounts},
     rule::Rule,
 };
 
 use self::{
     attach::Attachments, bans::Bans, counters::CounterMaps, events::EventCounters,
     hits::SignatureHits, learned::LearnedMaps, lists::Lists, policy::PolicyMap, seed::Seed,
+    tallies::Tallies, taps::Taps,
 };
 pub use self::{
     attach::{Attached, AttachedMode, EgressMode},
@@ -48,6 +51,8 @@ pub use self::{
     object::{ProgramInfo, ProgramInfos, instruction_budget},
     replies::InterfaceReplies,
     ring::{BanReader, EventReader, RingReader},
+    tallies::SourceTally,
+    taps::{TapWish, Tapped, TappedReader},
     test_run::{Action, BenchKernel, Outgoing, TestKernel, Verdict},
     verified::{FailuresEntry, How, Reply, SiteEntry, Standing, VerifiedEntry},
 };
@@ -68,6 +73,9 @@ pub struct Kernel {
     events: EventCounters,
     reader: Option<EventReader>,
     bans_told: Option<BanReader>,
+    tallies: Tallies,
+    taps: Taps,
+    tapped: Option<TappedReader>,
     seed: Seed,
     /// Behind the programs: what it made for them goes when they are gone.
     attachments: Attachments,
@@ -107,6 +115,9 @@ impl Kernel {
             events: EventCounters::take(&mut ebpf)?,
             reader: Some(EventReader::take(&mut ebpf, "EVENTS")?),
             bans_told: Some(BanReader::take(&mut ebpf, "BANS_TOLD")?),
+            tallies: Tallies::take(&mut ebpf)?,
+            taps: Taps::take(&mut ebpf)?,
+            tapped: Some(TappedReader::take(&mut ebpf)?),
             seed: Seed::take(&mut ebpf)?,
             attachments: Attachments::default(),
             ebpf,
@@ -356,6 +367,33 @@ impl Kernel {
     /// Where the kernel refuses.
     pub fn event_losses(&self) -> Result<EventLosses, KernelError> {
         self.events.losses()
+    }
+
+    /// Who has sent what, as far as it is remembered. Cheap: no system call.
+    #[must_use]
+    pub fn tallies(&self) -> Vec<SourceTally> {
+        self.tallies.read(|source| self.bans.who(Endpoint::whole(source)).source)
+    }
+
+    /// Opens a tap for the packets that are wished, or closes it.
+    ///
+    /// # Errors
+    /// Where the kernel refuses.
+    pub fn set_tap(&mut self, tap: Tap, wish: Option<&TapWish>) -> Result<(), KernelError> {
+        self.taps.set(tap, wish)
+    }
+
+    /// What the taps did not get, since the program was loaded.
+    ///
+    /// # Errors
+    /// Where the kernel refuses.
+    pub fn tap_counts(&self) -> Result<TapCounts, KernelError> {
+        self.taps.counts()
+    }
+
+    /// The reader of the taps. There is one: `None` once it was taken.
+    pub fn take_tapped(&mut self) -> Option<TappedReader> {
+        self.tapped.take()
     }
 
     /// Sizes of the loaded programs.

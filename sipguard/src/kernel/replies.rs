@@ -12,6 +12,16 @@ pub struct InterfaceReplies {
     pub replies: Replies,
 }
 
+impl InterfaceReplies {
+    /// Of all interfaces.
+    #[must_use]
+    pub fn sum(all: &[Self]) -> Replies {
+        let mut sum = Replies::ZERO;
+        all.iter().for_each(|one| add(&mut sum, &one.replies));
+        sum
+    }
+}
+
 /// Of one slot, summed over CPUs.
 pub(super) fn of_slot(
     map: &PerCpuArray<MapData, Replies>,

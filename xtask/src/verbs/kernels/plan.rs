@@ -12,7 +12,7 @@ const TOO_OLD: &str =
     " is too old: it lacks bpf_loop (Linux 5.17); sipguard needs Linux 6.1 or newer";
 
 /// Test executables that ask the loaded program what it thinks of packets.
-const CORPUS: &[&str] = &["corpus", "lists", "limits", "differential"];
+const CORPUS: &[&str] = &["corpus", "lists", "limits", "differential", "seen"];
 /// The test executable about the program as a whole.
 const PROGRAM: &str = "program";
 /// The test executable about attaching, and its tests that a check takes.

@@ -1,0 +1,65 @@
+//! What is read for the pulse.
+
+use jiff::Timestamp;
+use nix::time::{ClockId, clock_gettime};
+use sipguard_common::abi::{BANS, ENDPOINTS, ENDPOINTS_UNPROVEN, MAX_BLOCKED, MAX_TRUSTED};
+
+use super::{Daemon, Error};
+use crate::{
+    api::wire::MapFill,
+    daemon::pulse::{Held, Readings},
+    kernel::{InterfaceCounters, InterfaceReplies},
+};
+
+impl Daemon {
+    /// What the next second is measured by. Cheap, however much there is.
+    ///
+    /// # Errors
+    /// The kernel refused to tell.
+    pub(in crate::daemon) fn readings(&self) -> Result<Readings, Error> {
+        let losses = self.losses()?;
+        Ok(Readings {
+            time: Timestamp::now(),
+            now_ns: monotonic_ns(),
+            posture: self.posture().posture,
+            counters: InterfaceCounters::sum(&self.filter.counters().map_err(Error::Filter)?),
+            replies: InterfaceReplies::sum(&self.filter.replies().map_err(Error::Filter)?),
+            tallies: self.filter.tallies(),
+            blocked: self.plan.blocked.len() + self.blocks.len(),
+            trusted: self.plan.trusted.len() + self.allows.len(),
+            events_lost: losses.lost,
+            events_suppressed: losses.suppressed,
+        })
+    }
+
+    /// What takes longer to count. Walks large maps.
+    ///
+    /// # Errors
+    /// The kernel refused to tell.
+    pub(in crate::daemon) fn held(&self) -> Result<Held, Error> {
+        let verified = self.filter.verified().map_err(Error::Filter)?;
+        let banned = self.filter.bans().map_err(Error::Filter)?.len();
+        let proven = verified.iter().filter(|one| one.proven).count();
+        let fill = |name: &str, entries: usize, capacity: usize| MapFill {
+            name: name.to_owned(),
+            entries: entries as u64,
+            capacity: capacity as u64,
+        };
+        let maps = vec![
+            fill("trusted", self.plan.trusted.len() + self.allows.len(), MAX_TRUSTED),
+            fill("blocked", self.plan.blocked.len() + self.blocks.len(), MAX_BLOCKED),
+            fill("banned", banned, BANS),
+            fill("endpoints", proven, ENDPOINTS),
+            fill("endpoints_unproven", verified.len() - proven, ENDPOINTS_UNPROVEN),
+        ];
+        Ok(Held { verified: verified.len(), banned, maps })
+    }
+}
+
+/// Nanoseconds of CLOCK_MONOTONIC.
+fn monotonic_ns() -> u64 {
+    let now = clock_gettime(ClockId::CLOCK_MONOTONIC).ok();
+    let now_ns =
+        now.map(|now| i128::from(now.tv_sec()) * 1_000_000_000 + i128::from(now.tv_nsec()));
+    now_ns.and_then(|now_ns| u64::try_from(now_ns).ok()).unwrap_or_default()
+}

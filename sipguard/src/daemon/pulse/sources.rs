@@ -1,0 +1,186 @@
+//! Who sends most in a second.
+
+use std::{cmp::Reverse, collections::HashMap};
+
+use ipnet::IpNet;
+use sipguard_common::rule::Rule;
+
+use crate::{api::wire::SourceRate, kernel::SourceTally};
+
+/// Sources that are told.
+const BUSIEST: usize = 50;
+
+/// After how long a source that is quiet is forgotten, in nanoseconds: the next
+/// packet shows it again.
+const QUIET_NS: u64 = 300 * 1_000_000_000;
+
+/// How each source stood a second ago.
+#[derive(Debug, Default)]
+pub(super) struct Sources(HashMap<IpNet, Before>);
+
+#[derive(Debug)]
+struct Before {
+    tally: SourceTally,
+    standing: Option<&'static str>,
+}
+
+impl Sources {
+    /// The busiest of the second that ends at `now_ns`.
+    pub(super) fn turn(
+        &mut self,
+        now_ns: u64,
+        seconds: f64,
+        tallies: Vec<SourceTally>,
+        is_first: bool,
+    ) -> Vec<SourceRate> {
+        let mut busy = Vec::new();
+        for tally in tallies {
+            if now_ns.saturating_sub(tally.last_ns) > QUIET_NS {
+                self.0.remove(&tally.source);
+                continue;
+            }
+            let source = tally.source;
+            let before = self.0.remove(&source);
+            let standing = standing(tally.rule).or(before.as_ref().and_then(|one| one.standing));
+            // One that lost its place in the table and came back counts anew;
+            // of what was there at the first look nobody knows when it came.
+            let since = before
+                .map(|one| one.tally)
+                .filter(|old| old.packets <= tally.packets && old.samples <= tally.samples)
+                .unwrap_or_else(|| if is_first { tally.clone() } else { nothing(&tally) });
+            if tally.samples > since.samples {
+                busy.push(rate(&tally, &since, seconds, standing));
+            }
+            self.0.insert(source, Before { tally, standing });
+        }
+        self.0.retain(|_, one| now_ns.saturating_sub(one.tally.last_ns) <= QUIET_NS);
+        busy.sort_by_key(|(packets, rate)| (Reverse(*packets), rate.source.clone()));
+        busy.truncate(BUSIEST);
+        busy.into_iter().map(|(_, rate)| rate).collect()
+    }
+}
+
+/// The same source before it sent anything.
+fn nothing(tally: &SourceTally) -> SourceTally {
+    let zero = SourceTally { packets: 0, bytes: 0, dropped: 0, options: 0, ..tally.clone() };
+    SourceTally { register: 0, invite: 0, samples: 0, ..zero }
+}
+
+/// The packets of the second, and the source with its rates.
+fn rate(
+    tally: &SourceTally,
+    since: &SourceTally,
+    seconds: f64,
+    standing: Option<&'static str>,
+) -> (u64, SourceRate) {
+    let of = |field: fn(&SourceTally) -> u64| {
+        super::rates::per_second(field(tally).saturating_sub(field(since)), seconds)
+    };
+    let packets = tally.packets - since.packets;
+    let rate = SourceRate {
+        source: name(tally.source),
+        rate: of(|tally| tally.packets),
+        dropped: of(|tally| tally.dropped),
+        options: of(|tally| tally.options),
+        register: of(|tally| tally.register),
+        invite: of(|tally| tally.invite),
+        packets: tally.packets,
+        method: tally.method.map(|method| method.name().to_owned()),
+        rule: tally.rule.name().to_owned(),
+        standing: standing.unwrap_or("stranger").to_owned(),
+        estimated: packets > tally.samples - since.samples,
+    };
+    (packets, rate)
+}
+
+/// A single address without its length.
+fn name(source: IpNet) -> String {
+    if source.prefix_len() == source.max_prefix_len() {
+        return source.addr().to_string();
+    }
+    source.to_string()
+}
+
+/// What a rule says of who sends; none where it looks at the packet only.
+fn standing(rule: Rule) -> Option<&'static str> {
+    match rule {
+        Rule::Trusted | Rule::TrustedCps => Some("trusted"),
+        Rule::Blocked => Some("blocked"),
+        Rule::Banned => Some("banned"),
+        Rule::Verified | Rule::RateVerified => Some("verified"),
+        Rule::Keepalive | Rule::Response | Rule::Fragment | Rule::Signature => None,
+        _ => Some("stranger"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sipguard_common::method::Method;
+
+    use super::*;
+
+    const S: u64 = 1_000_000_000;
+
+    fn tally(source: &str, packets: u64, samples: u64, rule: Rule) -> SourceTally {
+        SourceTally {
+            source: source.parse().unwrap(),
+            packets,
+            bytes: 400 * packets,
+            dropped: packets / 2,
+            options: packets,
+            register: 0,
+            invite: 0,
+            samples,
+            last_ns: 1_000 * S,
+            rule,
+            method: Some(Method::Options),
+        }
+    }
+
+    #[test]
+    fn the_busiest_come_first_with_what_they_sent_in_the_second() {
+        let (one, other) = ("192.0.2.1/32", "2001:db8:7::/64");
+        let mut sources = Sources::default();
+        let first = vec![tally(one, 10, 10, Rule::Options)];
+        // Before the first look: nobody knows in which time.
+        assert_eq!(sources.turn(1_000 * S, 1.0, first, true), []);
+        let next = vec![tally(one, 14, 14, Rule::Options), tally(other, 80, 20, Rule::Verified)];
+        let busy = sources.turn(1_000 * S, 2.0, next, false);
+        let told: Vec<_> = busy
+            .iter()
+            .map(|one| (&*one.source, one.rate, one.packets, &*one.standing, one.estimated))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                ("2001:db8:7::/64", 40.0, 80, "verified", true),
+                ("192.0.2.1", 2.0, 14, "stranger", false)
+            ]
+        );
+        assert_eq!((busy[1].dropped, busy[1].options, busy[1].register), (1.0, 2.0, 0.0));
+        // Who is silent is not told.
+        let next = vec![tally(one, 14, 14, Rule::Options)];
+        assert_eq!(sources.turn(1_001 * S, 1.0, next, false), []);
+    }
+
+    #[test]
+    fn a_keepalive_does_not_make_a_customer_a_stranger() {
+        let mut sources = Sources::default();
+        let verified = vec![tally("192.0.2.1/32", 1, 1, Rule::Verified)];
+        sources.turn(1_000 * S, 1.0, verified, true);
+        let keepalive = vec![tally("192.0.2.1/32", 2, 2, Rule::Keepalive)];
+        let busy = sources.turn(1_001 * S, 1.0, keepalive, false);
+        assert_eq!((&*busy[0].standing, &*busy[0].rule), ("verified", "keepalive"));
+    }
+
+    #[test]
+    fn who_lost_its_place_counts_anew_and_who_is_quiet_is_forgotten() {
+        let mut sources = Sources::default();
+        sources.turn(1_000 * S, 1.0, vec![tally("192.0.2.1/32", 90, 90, Rule::Stranger)], true);
+        let again = vec![tally("192.0.2.1/32", 5, 5, Rule::Stranger)];
+        let busy = sources.turn(1_001 * S, 1.0, again.clone(), false);
+        assert_eq!(busy[0].rate, 5.0);
+        assert_eq!(sources.turn(1_301 * S, 1.0, again, false), []);
+        assert!(sources.0.is_empty());
+    }
+}
