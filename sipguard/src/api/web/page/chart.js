@@ -10,9 +10,9 @@ const GAP = 4000;
 const LEAST = 60_000;
 const MOST = 300_000;
 
-/** The next of 1, 2, 5, 10, … that three steps of which reach the top. */
+/** The least of 1, 2, 5, 10, … of which four reach the top. */
 function step(top) {
-  const raw = Math.max(top, 1) / 3;
+  const raw = Math.max(top, 1) / 4;
   const power = 10 ** Math.floor(Math.log10(raw));
   return power * [1, 2, 5, 10].find((factor) => factor * power >= raw);
 }
@@ -61,8 +61,9 @@ export class Chart {
     const end = times.at(-1) ?? Date.now();
     const span = Math.min(MOST, Math.max(LEAST, end - (times[0] ?? end)));
     const sums = times.map((_, i) => series.reduce((sum, one) => sum + one.values[i], 0));
-    const unit = step(Math.max(0, ...sums));
-    const top = unit * Math.max(3, Math.ceil(Math.max(0, ...sums) / unit));
+    const most = Math.max(1, ...sums);
+    const unit = step(most);
+    const top = unit * Math.ceil(most / unit);
     const x = (at) => EDGE.left + (1 - (end - at) / span) * (width - EDGE.left - EDGE.right);
     const y = (value) => height - EDGE.bottom - (value / top) * (height - EDGE.top - EDGE.bottom);
     return { width, height, end, span, unit, top, x, y };

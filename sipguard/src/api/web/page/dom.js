@@ -23,9 +23,9 @@ function fill(element, properties, children) {
   return element;
 }
 
-/** What turns text round, or cannot be seen, as an escape. */
+/** What turns text round, or cannot be seen, as an escape; lines stay lines. */
 const clean = (text) =>
-  String(text).replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, (c) => `\\u{${c.codePointAt(0).toString(16)}}`);
+  String(text).replace(/(?!\n)[\p{Cc}\p{Cf}\u2028\u2029]/gu, (c) => `\\u{${c.codePointAt(0).toString(16)}}`);
 
 /** Sets text only where it differs, so that a selection stays. */
 export function say(element, text) {

@@ -25,17 +25,19 @@ function row(event) {
     el("span", { class: `outcome ${outcome.startsWith("would") ? "would" : ""}`, text: outcome }),
     el("span", { class: "address", text: at(source, source_port) }),
     el("span", { class: "rule" }, dot, el("span", { text: signature ? `${rule} · ${signature}` : rule })),
-    el("span", { class: "text", text: text.slice(0, LINE) || (method ?? "") }));
+    el("span", { class: "text" }, el("b", { text: agent(text) }), el("span", { text: firstLine(text) || (method ?? "") })));
   const facts = [method, event.transport, where, `to ${at(event.destination, event.destination_port)}`, length > 0 && `${length} bytes`];
   const body = el("div", { class: "packet" },
     el("p", {}, el("span", { text: facts.filter(Boolean).join(" · ") }),
       el("button", { type: "button", class: "small quiet", text: "Why", onclick: () => explain(source) })),
-    text ? el("pre", { text: lines(text) }) : null);
+    text ? el("pre", { text }) : null);
   return el("li", {}, el("details", {}, head, body));
 }
 
-/** A message as it is written, a header to a line. */
-const lines = (text) => text;
+const firstLine = (text) => text.split("\n", 1)[0].slice(0, LINE);
+
+/** What the sender calls itself. */
+const agent = (text) => /^user-agent\s*:\s*(.*)$/im.exec(text)?.[1].slice(0, LINE) ?? "";
 
 function show() {
   const list = byId("events");

@@ -24,7 +24,7 @@ const LISTS = {
     key: (one) => `${one.source}${port(one)}`,
     target: (one) => one.source,
     title: (one) => `${one.source}${port(one)}`,
-    words: (one) => [one.rule, one.signature, one.failures > 0 && `${one.failures} failures`, !one.proven && "sender may be forged"],
+    words: (one) => [one.rule, one.signature, one.failures > 0 && `${one.failures} failures`, !one.proven && "may be forged"],
     actions: (one) => [button("Unban", `Unban ${one.source}`, () => unblock(one.source, one))],
   },
   blocked: {
@@ -105,9 +105,11 @@ export async function refresh() {
 function show() {
   const { rows, items } = all[chosen];
   const list = LISTS[chosen];
-  rows.show(items.slice(0, SHOWN), list.key);
+  // What has ended meanwhile is gone before anybody has asked.
+  const held = items.filter((one) => !one.until || Date.parse(one.until) > Date.now());
+  rows.show(held.slice(0, SHOWN), list.key);
   const empty = byId("entries-empty");
-  empty.hidden = items.length > 0;
+  empty.hidden = held.length > 0;
   say(empty, byId("search").value ? "Nobody matches." : list.none);
   const more = byId("entries-more");
   more.hidden = items.length <= SHOWN;

@@ -5,7 +5,7 @@ import { byId, el, Rows, say } from "./dom.js";
 import { number } from "./format.js";
 import { explain } from "./why.js";
 
-const SHOWN = 14;
+const SHOWN = 10;
 const METHODS = ["options", "register", "invite"];
 const GOOD = ["trusted", "verified", "site"];
 

@@ -38,6 +38,7 @@ export function show(history) {
     if (!kind) continue;
     tile.classList.toggle("some", read(last) > 0);
     const values = history.values(read).slice(-60);
+    line.parentNode.toggleAttribute("hidden", values.every((value) => value === 0));
     const top = Math.max(1, ...values);
     const at = values.map((one, i) => `${((i + 60 - values.length) / 59) * WIDTH} ${HEIGHT - 2 - (one / top) * (HEIGHT - 4)}`);
     line.setAttribute("d", `M${at.join("L")}`);
