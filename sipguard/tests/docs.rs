@@ -315,6 +315,11 @@ fn examples_of_json_are_what_the_socket_speaks() {
     }
     example::<wire::Signatures>("### Signatures");
     example::<wire::Dashboard>("### Dashboard");
+    example::<wire::Pulse>("### Pulse");
+    let report: wire::Report = example("### Report");
+    for count in &report.rules {
+        assert!(Rule::ALL.iter().any(|rule| rule.name() == count.rule), "{}", count.rule);
+    }
     let event: wire::Event = example("### Event");
     assert_eq!(event.hex.len(), 2 * event.length as usize);
     example::<wire::Posture>("### Posture");

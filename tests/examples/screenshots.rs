@@ -53,9 +53,10 @@ fn senders() -> Vec<Sender> {
         one("198.51.100.203".into(), "REGISTER", b"VaxSIPUserAgent/3.1", 19.0, 110.0),
         one("192.0.2.33".into(), "SUBSCRIBE", b"Telephone/1.6", 16.0, 60.0),
     ];
-    for host in 150..162 {
+    for host in 150..164_u8 {
         let wave = 30.0 + f64::from(host % 7) * 9.0;
-        all.push(one(format!("198.51.100.{host}"), "OPTIONS", b"pplsip", 2.5, wave));
+        let method = if host % 2 == 0 { "OPTIONS" } else { "REGISTER" };
+        all.push(one(format!("198.51.100.{host}"), method, b"pplsip", 2.5, wave));
     }
     all
 }
@@ -124,8 +125,8 @@ fn customers(lab: &Lab, stop: &AtomicBool) -> Result<()> {
     while !stop.load(Ordering::Relaxed) {
         for (office, users) in OFFICES.into_iter().zip([1000..1014, 1100..1109, 1200..1206]) {
             let within = Duration::from_secs(2);
-            Subscribers { within, ..Subscribers::new(office.parse()?, users) }
-                .does(Deed::Register(3), lab)?;
+            Subscribers { within, pause: within, ..Subscribers::new(office.parse()?, users) }
+                .does(Deed::Register(8), lab)?;
         }
     }
     Ok(())

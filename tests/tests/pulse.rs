@@ -55,7 +55,7 @@ fn f35_rates_are_told_by_rule_and_by_source() -> Result<()> {
     })?;
     let (scanned, called) = (source(&busy, STRANGER), source(&busy, TRUSTED));
     let (scanned, called) = (scanned.context("no scanner")?, called.context("no trunk")?);
-    ensure!(scanned["standing"] == "stranger" && scanned["rule"] == "signature", "{scanned}");
+    ensure!(scanned["standing"] == "stranger" && scanned["rule"] == "options", "{scanned}");
     ensure!(scanned["dropped"] == scanned["rate"], "{scanned}");
     ensure!(called["standing"] == "trusted" && called["dropped"] == 0.0, "{called}");
     // The busiest comes first.
@@ -63,8 +63,8 @@ fn f35_rates_are_told_by_rule_and_by_source() -> Result<()> {
     ensure!(busy["dropped"].as_f64().is_some_and(|rate| rate > 20.0), "{busy}");
     ensure!(busy["passed"].as_f64().is_some_and(|rate| rate > 1.0), "{busy}");
     let rules = busy["rules"].as_array().context("no rules")?;
-    let signature = rules.iter().find(|one| one["rule"] == "signature").context("not there")?;
-    ensure!(signature["last"] == busy["time"], "{busy}");
+    let options = rules.iter().find(|one| one["rule"] == "options").context("not there")?;
+    ensure!(options["last"] == busy["time"], "{busy}");
 
     scanner.stop()?;
     trunk.stop()?;

@@ -16,7 +16,7 @@ use tokio::{net::UnixStream, runtime, time::timeout};
 
 use super::wire::{
     Added, Dashboard, Entry, EventLine, Failure, Kind, Lists, Log, Posture, PostureChanged,
-    PostureWish, Reloaded, Removed, Signatures, Stats, Status, Why,
+    PostureWish, Reloaded, Removed, Report, Signatures, Stats, Status, Why,
 };
 use crate::{policy::Target, ttl::Ttl};
 
@@ -66,6 +66,14 @@ impl Client {
     /// See [`Client::status`].
     pub fn dashboard(&self) -> Result<Dashboard, ClientError> {
         self.ask(Method::GET, "/v1/web", NOTHING)
+    }
+
+    /// What happened since so long ago.
+    ///
+    /// # Errors
+    /// See [`Client::status`].
+    pub fn report(&self, since: Ttl) -> Result<Report, ClientError> {
+        self.ask(Method::GET, &format!("/v1/report?since={since}"), NOTHING)
     }
 
     /// # Errors

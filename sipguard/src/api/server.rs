@@ -13,7 +13,7 @@ use axum::{
     routing::{delete, get, post},
 };
 use ipnet::IpNet;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use tokio::net::UnixListener;
 
@@ -41,6 +41,9 @@ use crate::{
 /// Bytes of the largest body.
 pub(super) const MAX_BODY: usize = 64 << 10;
 
+/// What a report is about where nothing else is said.
+const DAY: SignedDuration = SignedDuration::from_hours(24);
+
 type Answer<T> = Result<Json<T>, ApiError>;
 
 /// Answers callers of the socket until `stop` is done.
@@ -67,6 +70,7 @@ pub(super) fn router(shared: Shared) -> Router {
         .route("/v1/lists", get(lists))
         .route("/v1/why/{address}", get(why))
         .route("/v1/log", get(log))
+        .route("/v1/report", get(report))
         .route("/v1/posture", get(posture))
         .route("/v1/posture", post(set_posture))
         .route("/v1/reload", post(reload))
@@ -132,6 +136,27 @@ async fn log(
         limit: limit.unwrap_or(MAX_LINES),
     };
     Ok(Json(daemon::log(&shared, wanted).await?))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ReportQuery {
+    since: Option<Ttl>,
+}
+
+async fn report(
+    _: Caller,
+    State(shared): State<Shared>,
+    query: Result<Query<ReportQuery>, QueryRejection>,
+) -> Answer<wire::Report> {
+    let Query(ReportQuery { since }) = query.map_err(|rejection| {
+        let hint = "ask for ?since=24h, or none for a day".to_owned();
+        ApiError::bad_request(rejection.body_text(), Some(hint))
+    })?;
+    let since = since.map_or(DAY, |since| {
+        SignedDuration::try_from(since.duration()).unwrap_or(SignedDuration::MAX)
+    });
+    Ok(Json(daemon::report(&shared, since).await?))
 }
 
 fn ago(ttl: Ttl) -> Timestamp {

@@ -12,6 +12,11 @@ mod pulse;
 mod web;
 
 pub use self::{pulse::*, web::*};
+mod report;
+
+mod web;
+
+pub use self::{pulse::*, report::*, web::*};
 
 /// Answer to `GET /v1/status`.
 #[derive(Debug, Serialize, Deserialize)]
@@ -128,7 +133,7 @@ pub struct Stats {
     pub events: Events,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct InterfaceMode {
     pub name: String,
     /// `native` or `generic`.

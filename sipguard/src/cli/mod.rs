@@ -15,6 +15,7 @@ mod posture;
 mod program_info;
 mod reload;
 mod replay;
+mod report;
 mod run;
 mod stats;
 mod status;
@@ -68,6 +69,7 @@ enum Verb {
     Why(why::Args),
     Log(log::Args),
     Events(events::Args),
+    Report(report::Args),
     Posture(posture::Args),
     Status(status::Args),
     Dashboard(dashboard::Args),
@@ -116,6 +118,7 @@ fn dispatch(Args { socket, verb }: Args) -> Result<(), Failure> {
         Verb::Why(args) => why::run(&args, &client(socket)),
         Verb::Log(args) => log::run(&args, &client(socket)),
         Verb::Events(args) => events::run(&args, &client(socket)),
+        Verb::Report(args) => report::run(&args, &client(socket)),
         Verb::Posture(args) => posture::run(&args, &client(socket)),
         Verb::Status(args) => status::run(&args, &client(socket)),
         Verb::Dashboard(args) => dashboard::run(&args, &client(socket)),

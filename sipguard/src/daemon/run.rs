@@ -21,7 +21,7 @@ use tracing::{info, warn};
 
 use super::{
     By, ControlSocket, Daemon, Entered, Error, Place, Shared, SocketError, audit::log_note, bans,
-    events::pump, memory::give_back, pulse::beat, reload, restore::restore,
+    events::pump, memory::give_back, pulse::beat, reload, report::record, restore::restore,
 };
 use crate::{
     api,
@@ -143,6 +143,7 @@ async fn start_and_serve(options: &Options) -> Result<(), RunError> {
     let shared = Shared::new(daemon);
     let mut tasks = JoinSet::new();
     tasks.spawn(beat(shared.clone()));
+    tasks.spawn(record(shared.clone()));
     if let Some(events) = events {
         tasks.spawn(pump(events, shared.clone()));
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::{Mutex, MutexGuard, OwnedMutexGuard};
 
-use super::{Daemon, Journal, Place, Pulses};
+use super::{Daemon, Journal, Place, Pulses, report::Recorder};
 
 /// A handle to the one daemon. Each request has it to itself from beginning to
 /// end, so that none sees another half done.
@@ -20,6 +20,7 @@ struct Inner {
     place: Place,
     events: Journal,
     pulse: Pulses,
+    recorder: Recorder,
 }
 
 impl Shared {
@@ -32,6 +33,7 @@ impl Shared {
             place,
             events: Journal::default(),
             pulse: Pulses::default(),
+            recorder: Recorder::default(),
         }))
     }
 
@@ -60,6 +62,11 @@ impl Shared {
     #[must_use]
     pub fn pulse(&self) -> &Pulses {
         &self.0.pulse
+    }
+
+    /// What the history will hold of the last minutes.
+    pub(super) fn recorder(&self) -> &Recorder {
+        &self.0.recorder
     }
 
     /// What the kernel program told of single packets.

@@ -11,6 +11,7 @@ mod line;
 mod queue;
 mod state;
 mod store;
+mod totals;
 mod writer;
 
 use std::{
@@ -25,8 +26,12 @@ pub use self::{
     file::FILE,
     line::{Kind, Line, Wanted},
     state::{Ban, Kept, List, OFFENCE_MEMORY, State},
+    totals::{Period, RuleTotal, SourceTotal, Span, Totals},
 };
-use self::{queue::Shared, state::Change};
+use self::{
+    queue::{Question, Shared},
+    state::Change,
+};
 use crate::{offender::Offender, policy::Target};
 
 /// How long lines are kept.
@@ -122,7 +127,19 @@ impl History {
     /// added before.
     #[must_use]
     pub fn lines(&self, wanted: Wanted) -> oneshot::Receiver<Vec<Line>> {
-        self.shared.ask(wanted)
+        self.shared.ask(|sender| Question::Lines(wanted, sender))
+    }
+
+    /// Adds what was counted in a period.
+    pub fn add_period(&self, period: Period) {
+        self.shared.push(Change::Period(period));
+    }
+
+    /// Asks what was counted in a span of time, with all periods that were added
+    /// before.
+    #[must_use]
+    pub fn totals(&self, span: Span) -> oneshot::Receiver<Totals> {
+        self.shared.ask(|sender| Question::Totals(span, sender))
     }
 
     /// Where it is written, and what is wrong with that.

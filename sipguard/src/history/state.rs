@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use sipguard_common::{abi::BANS, rule::Rule};
 
-use super::Line;
+use super::{Line, Period};
 use crate::{offender::Offender, policy::Target};
 
 /// How long after the end of a ban another one is a repetition.
@@ -84,6 +84,7 @@ pub(super) enum Change {
     Line(Line),
     Entry(List, Target, Option<Kept>),
     Ban(Offender, Option<Ban>),
+    Period(Period),
 }
 
 impl State {
@@ -94,7 +95,7 @@ impl State {
 
     pub(super) fn apply(&mut self, change: &Change) {
         match change {
-            Change::Line(_) => {}
+            Change::Line(_) | Change::Period(_) => {}
             Change::Entry(list, target, Some(kept)) => {
                 self.entries.insert((*list, *target), kept.clone());
             }

@@ -10,6 +10,7 @@ use sipguard_common::{abi::BANS, rule::Rule};
 use super::{
     KEPT_ACTIONS, KEPT_BANS, KEPT_DAYS, Kind, Line, MAX_LINES, OFFENCE_MEMORY, Wanted,
     state::{Ban, Change, Kept, List, State},
+    totals::{self, Span, Totals},
 };
 use crate::{
     offender::Offender,
@@ -111,7 +112,7 @@ impl StoreError {
     }
 }
 
-type Result<T> = std::result::Result<T, StoreError>;
+pub(super) type Result<T> = std::result::Result<T, StoreError>;
 
 /// An open file, or memory.
 #[derive(Debug)]
@@ -166,6 +167,7 @@ impl Store {
         if version == 0 {
             transaction.execute_batch(SCHEMA)?;
         }
+        transaction.execute_batch(totals::TABLES)?;
         transaction.pragma_update(None, "user_version", VERSION)?;
         Ok(transaction.commit()?)
     }
@@ -209,6 +211,7 @@ impl Store {
                     set_entry(&transaction, *list, *target, kept.as_ref())?;
                 }
                 Change::Ban(who, ban) => set_ban(&transaction, *who, ban.as_ref())?,
+                Change::Period(period) => totals::add(&transaction, period)?,
             }
         }
         Ok(transaction.commit()?)
@@ -245,6 +248,11 @@ impl Store {
         Ok(lines)
     }
 
+    /// What was counted in a span of time.
+    pub(super) fn totals(&self, span: &Span) -> Result<Totals> {
+        totals::sum(&self.connection, span)
+    }
+
     /// The number of the newest line.
     pub(super) fn newest(&self) -> Result<i64> {
         let sql = "SELECT coalesce(max(id), 0) FROM log";
@@ -271,6 +279,7 @@ impl Store {
         let ago = |span| now.checked_sub(span).map_or(0, Timestamp::as_millisecond);
         let transaction = self.connection.transaction()?;
         transaction.execute("DELETE FROM log WHERE at < ?1", [ago(days)])?;
+        totals::prune(&transaction, ago(days))?;
         let of_bans = "kind IN ('ban', 'unban')";
         let others = format!("NOT {of_bans}");
         for (which, most) in [of_bans, &others].into_iter().zip(self.kept) {
