@@ -265,7 +265,7 @@ fn wrong_target(error: &TargetError) -> ApiError {
 async fn unknown_path(uri: Uri) -> Response {
     let error = format!("there is no {}", uri.path());
     let hint = "the paths begin with /v1/: status, stats, signatures, events, pulse, stream, web, \
-                lists, why, log, posture, reload, blocks, trusted";
+                lists, why, log, report, posture, reload, blocks, trusted";
     ApiError::new(StatusCode::NOT_FOUND, error, Some(hint.to_owned())).into_response()
 }
 

@@ -9,11 +9,7 @@ use serde_json::Value;
 use crate::ttl::Ttl;
 
 mod pulse;
-mod web;
-
-pub use self::{pulse::*, web::*};
 mod report;
-
 mod web;
 
 pub use self::{pulse::*, report::*, web::*};
