@@ -7,6 +7,7 @@ pub mod endpoint;
 pub mod explain;
 pub mod history;
 pub mod kernel;
+pub mod metrics;
 pub mod offender;
 pub mod policy;
 pub mod replay;

@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, fs, iter, path::PathBuf};
 use clap::{Arg, Command};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
-use sipguard::{api::wire, cli, daemon, history, policy};
+use sipguard::{api::wire, cli, daemon, history, metrics::METRICS, policy};
 use sipguard_common::{
     abi::{
         BANS, ENDPOINTS, ENDPOINTS_UNPROVEN, EVENT_BYTES, INTERFACE_SLOTS, KEEPALIVES, Learned,
@@ -286,6 +286,25 @@ fn routes_are_those_of_the_router() {
         .map(str::to_owned)
         .collect();
     assert_eq!(documented, expected);
+}
+
+#[test]
+fn metrics_are_the_table_of_metrics() {
+    let metrics = section("## Metrics");
+    let code = |name: &str| format!("`{name}`");
+    let expected: Vec<Vec<String>> = METRICS
+        .iter()
+        .map(|metric| {
+            let labels: Vec<String> = metric.labels.iter().map(|label| code(label)).collect();
+            let kind = metric.kind.name().to_owned();
+            vec![code(&metric.name()), kind, labels.join(", "), metric.help.to_owned()]
+        })
+        .collect();
+    assert_eq!(table(&metrics, "Name"), expected);
+    let labels: BTreeSet<String> =
+        METRICS.iter().flat_map(|metric| metric.labels).map(|label| code(label)).collect();
+    let rows = table(&metrics, "Label");
+    assert_eq!(rows.iter().map(|row| row[0].clone()).collect::<BTreeSet<_>>(), labels);
 }
 
 /// The example under a heading, read as `T`. It comes out as it went in: no

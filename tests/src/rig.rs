@@ -25,6 +25,7 @@ pub mod namespace;
 pub mod phone;
 pub mod policy;
 pub mod process;
+pub mod prometheus;
 pub mod registrar;
 pub mod scanner;
 pub mod server;

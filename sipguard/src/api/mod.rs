@@ -7,6 +7,7 @@
 //!
 //! | Request | Body | Answer |
 //! |---|---|---|
+//! | `GET /metrics` | | [`crate::metrics::METRICS`] as text |
 //! | `GET /v1/status` | | [`wire::Status`] |
 //! | `GET /v1/stats` | | [`wire::Stats`] |
 //! | `GET /v1/signatures` | | [`wire::Signatures`] |
@@ -35,6 +36,7 @@ mod events;
 mod failure;
 mod json;
 mod lists;
+mod metrics;
 mod pulse;
 mod server;
 mod stream;

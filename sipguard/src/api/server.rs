@@ -23,6 +23,7 @@ use super::{
     failure::ApiError,
     json::JsonBody,
     lists::lists,
+    metrics::metrics,
     pulse::pulse,
     stream::stream,
     web::dashboard,
@@ -60,6 +61,7 @@ pub async fn serve(
 /// Every route of the API, without a guard.
 pub(super) fn router(shared: Shared) -> Router {
     Router::new()
+        .route("/metrics", get(metrics))
         .route("/v1/status", get(status))
         .route("/v1/stats", get(stats))
         .route("/v1/signatures", get(signatures))
@@ -264,8 +266,8 @@ fn wrong_target(error: &TargetError) -> ApiError {
 
 async fn unknown_path(uri: Uri) -> Response {
     let error = format!("there is no {}", uri.path());
-    let hint = "the paths begin with /v1/: status, stats, signatures, events, pulse, stream, web, \
-                lists, why, log, report, posture, reload, blocks, trusted";
+    let hint = "the paths begin with /v1/: status, stats, signatures, events, pulse, stream, \
+                web, lists, why, log, report, posture, reload, blocks, trusted; and there is /metrics";
     ApiError::new(StatusCode::NOT_FOUND, error, Some(hint.to_owned())).into_response()
 }
 

@@ -5,6 +5,7 @@
 //! are kept apart: a reload replaces the first and leaves the second.
 
 mod bans;
+mod figures;
 mod made;
 mod measure;
 mod posture;
@@ -18,6 +19,7 @@ use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 use sipguard_common::{abi::Event, rule::Rule};
 use tracing::{info, warn};
 
+pub use self::figures::{Deeds, Figures};
 use self::{bans::Lifted, made::Floods, posture::Postures};
 use super::{
     Error,
@@ -65,6 +67,7 @@ pub struct Daemon {
     history: History,
     web: WebState,
     floods: Floods,
+    deeds: Deeds,
 }
 
 impl fmt::Debug for Daemon {
@@ -86,10 +89,11 @@ impl Daemon {
     /// Takes over a filter that holds `plan` and protects `attached`.
     #[must_use]
     pub fn new(filter: Box<dyn Filter>, place: Place, plan: Plan, attached: Vec<Attached>) -> Self {
+        let since = now_to_the_second();
         Self {
             filter,
             place,
-            since: now_to_the_second(),
+            since,
             attached,
             next_end: next_end(&plan),
             postures: Postures::of(&plan),
@@ -100,6 +104,7 @@ impl Daemon {
             history: History::in_memory(),
             web: WebState::default(),
             floods: Floods::default(),
+            deeds: Deeds::since(since),
         }
     }
 
@@ -133,6 +138,25 @@ impl Daemon {
     /// # Errors
     /// The kernel refused to tell.
     pub fn status(&self) -> Result<Status, Error> {
+        Ok(Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: process::id(),
+            since: self.since,
+            config: self.place.config.clone(),
+            posture: self.posture(),
+            interfaces: self.interfaces(),
+            signatures: self.plan.signatures.len(),
+            trusted: self.trusted_tally(),
+            blocked: self.blocked_tally(),
+            banned: self.filter.bans().map_err(Error::Filter)?.len(),
+            events: self.losses()?,
+            history: self.written(),
+            web: self.web.report(),
+            reload: self.reload.clone(),
+        })
+    }
+
+    fn interfaces(&self) -> Vec<Interface> {
         let interface = |one: &Attached| Interface {
             name: one.name.clone(),
             ifindex: one.ifindex,
@@ -140,22 +164,15 @@ impl Daemon {
             note: one.note.clone(),
             egress: one.egress.name().to_owned(),
         };
-        Ok(Status {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            pid: process::id(),
-            since: self.since,
-            config: self.place.config.clone(),
-            posture: self.posture(),
-            interfaces: self.attached.iter().map(interface).collect(),
-            signatures: self.plan.signatures.len(),
-            trusted: Tally { file: self.plan.trusted.len(), operator: self.allows.len() },
-            blocked: Tally { file: self.plan.blocked.len(), operator: self.blocks.len() },
-            banned: self.filter.bans().map_err(Error::Filter)?.len(),
-            events: self.losses()?,
-            history: self.written(),
-            web: self.web.report(),
-            reload: self.reload.clone(),
-        })
+        self.attached.iter().map(interface).collect()
+    }
+
+    fn trusted_tally(&self) -> Tally {
+        Tally { file: self.plan.trusted.len(), operator: self.allows.len() }
+    }
+
+    fn blocked_tally(&self) -> Tally {
+        Tally { file: self.plan.blocked.len(), operator: self.blocks.len() }
     }
 
     /// The web listener tells how it stands.
@@ -478,8 +495,9 @@ impl Daemon {
         info!(target: "sipguard::audit", %by, action = "reload", changed = sanitise(&summary, MAX_NOTE));
         self.record(by, Happened::Reload, None, summary.clone());
         notes.iter().for_each(|note| log_note(note));
-        self.reload =
-            Some(LastReload { at: now_to_the_second(), ok: true, message: summary.clone() });
+        let at = now_to_the_second();
+        self.deeds.reloaded(at, true);
+        self.reload = Some(LastReload { at, ok: true, message: summary.clone() });
         let changes = serde_json::to_value(&changes).unwrap_or_default();
         Ok(Reloaded { summary, changes, notes })
     }
@@ -504,8 +522,9 @@ impl Daemon {
     pub fn reload_failed(&mut self, error: &Error, by: By) {
         warn!(target: "sipguard::audit", %by, action = "reload", failed = sanitise(&error.to_string(), MAX_NOTE));
         self.record(by, Happened::Reload, None, format!("failed: {error}"));
-        self.reload =
-            Some(LastReload { at: now_to_the_second(), ok: false, message: error.to_string() });
+        let at = now_to_the_second();
+        self.deeds.reloaded(at, false);
+        self.reload = Some(LastReload { at, ok: false, message: error.to_string() });
     }
 
     /// Removes what has ended. The kernel program ignores such entries from

@@ -28,7 +28,7 @@ mod why;
 
 pub use audit::By;
 pub use config_dir::{NoConfiguration, config_dir};
-pub use control::Daemon;
+pub use control::{Daemon, Deeds, Figures};
 pub use entries::{Entries, Entry};
 pub use error::Error;
 pub use events::{BEHIND, Journal, KEPT_PER_RULE, Recent, Told, Wanted};

@@ -21,6 +21,9 @@ pub enum Tool {
     Iptables,
     Kamailio,
     Nft,
+    Prometheus,
+    /// Checks what is meant for Prometheus.
+    Promtool,
     Setpriv,
     Sipp,
     Sipsak,
@@ -49,6 +52,8 @@ impl Tool {
             Self::Iptables => return on_path("iptables-legacy-restore"),
             Self::Nft => return on_path("nft"),
             Self::XdpFilter => return on_path("xdp-filter"),
+            Self::Prometheus => return on_path("prometheus"),
+            Self::Promtool => return on_path("promtool"),
             Self::Ip => return on_path("ip"),
             Self::Kamailio => return on_path("kamailio"),
             Self::Setpriv => return on_path("setpriv"),

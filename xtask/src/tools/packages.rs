@@ -65,6 +65,8 @@ pub(crate) const TESTS: &[Package] = &[
         .masking("kamailio.service"),
     Package::new("chromium", "/usr/bin/chromium", "looking at the dashboard"),
     Package::new("chromium-driver", "/usr/bin/chromedriver", "driving that browser"),
+    Package::new("prometheus", "/usr/bin/prometheus", "scraping metrics")
+        .masking("prometheus.service"),
     PYTHON_VENV,
 ];
 

@@ -54,15 +54,18 @@ impl Daemon {
         let proven = made.proven != 0;
         let why = reason(rule, signature.as_deref(), made.failures, proven);
         if made.outcome == u32::from(outcome::WOULD_DROP) {
+            self.deeds.of(rule).would += 1;
             if self.floods.log.admits() {
                 info!(target: "sipguard::bans", "would ban {who}: {why}");
             }
             return Some(told);
         }
         if let Err(refusal) = self.check_ban(who) {
+            self.deeds.of(rule).lifted += 1;
             self.lift_at_once(who, rule, &refusal);
             return Some(told);
         }
+        self.deeds.of(rule).made += 1;
         let now = wall_time(made.time_ns);
         let ban = self.lengthen(
             who,

@@ -34,7 +34,7 @@ impl Daemon {
     }
 
     /// What is protected, and how.
-    pub(in crate::daemon) fn interfaces(&self) -> Vec<InterfaceMode> {
+    pub(in crate::daemon) fn interface_modes(&self) -> Vec<InterfaceMode> {
         let one = |one: &Attached| InterfaceMode {
             name: one.name.clone(),
             mode: one.mode.name().to_owned(),

@@ -431,3 +431,32 @@ fn a_ban_that_is_lifted_before_it_is_heard_of_is_not_kept() {
     assert_eq!(daemon.history().ban(&source([198, 51, 100, 7])), None);
     assert_eq!(lines(&daemon).len(), 1);
 }
+
+/// F41: what the daemon itself has done is counted by what came of it.
+#[test]
+fn f41_bans_and_reloads_are_counted() {
+    let fake = Fake::default();
+    let mut daemon = daemon(&fake, "");
+    let would = u32::from(outcome::WOULD_DROP);
+    for host in 0..3 {
+        daemon.ban_made(&made(whole([198, 51, 100, host]))).unwrap();
+    }
+    daemon.ban_made(&BanMade { outcome: would, ..made(whole([198, 51, 100, 7])) }).unwrap();
+    // The host itself.
+    daemon.ban_made(&made(whole([10, 0, 0, 2]))).unwrap();
+    let started = daemon.figures().unwrap().deeds;
+    let auth = started.bans[&Rule::Auth];
+    assert_eq!((auth.made, auth.would, auth.lifted), (3, 1, 1));
+    assert_eq!(started.bans[&Rule::Harvest].made, 0);
+    assert!(started.reloads.is_last_well);
+
+    fake.asked().refuses = true;
+    assert!(daemon.replace(Plan::default(), vec![], By::Signal).is_err());
+    let refused = daemon.figures().unwrap().deeds.reloads;
+    assert_eq!((refused.well, refused.failed, refused.is_last_well), (0, 1, false));
+    assert_eq!(refused.last_well, started.reloads.last_well);
+    fake.asked().refuses = false;
+    daemon.replace(Plan::default(), vec![], By::Signal).unwrap();
+    let reloads = daemon.figures().unwrap().deeds.reloads;
+    assert_eq!((reloads.well, reloads.failed, reloads.is_last_well), (1, 1, true));
+}

@@ -42,7 +42,7 @@ pub async fn report(shared: &Shared, since: SignedDuration) -> Result<Report, Er
         from,
         until,
         posture: daemon.posture().posture,
-        interfaces: daemon.interfaces(),
+        interfaces: daemon.interface_modes(),
         modes: daemon.modes(),
         totals,
         bans: &bans,
