@@ -20,7 +20,7 @@ const TOOLS: &[Tool] =
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What a page that trusts a packet would run.
-const HOSTILE: &[u8] = b"<script>window.pwned=1</script><img src=x onerror=window.pwned=2>";
+const HOSTILE: &[u8] = b"<img src=x onerror=window.pwned=1><script>window.pwned=2</script>";
 
 /// The number in a tile.
 const DROPPED: &str =
@@ -64,14 +64,15 @@ fn f42_an_attack_is_seen_and_an_address_blocked_from_the_page() -> Result<()> {
         Ok(())
     })?;
     browser.until("document.getElementById('rules-legend').textContent.includes('options')")?;
-    browser.until("document.getElementById('events').textContent.includes('friendly-scanner')")?;
+    let told = format!("document.getElementById('events').textContent.includes('{STRANGER}')");
+    browser.until(&told)?;
     browser.until(&format!("document.querySelector('[data-source=\"{STRANGER}\"]')"))?;
 
     // Text of packets stays text.
     let other = sender(&lab, STRANGERS[1])?;
     other.send_to(&request("OPTIONS", HOSTILE, 1), sip(SERVER))?;
     browser
-        .until("document.getElementById('events').textContent.includes('<script>window.pwned')")?;
+        .until("document.getElementById('events').textContent.includes('<img src=x onerror=')")?;
     let made = "return document.querySelectorAll('#events script, #events img').length";
     ensure!(browser.run(made)? == 0, "a packet has made elements");
     ensure!(browser.run("return window.pwned ?? null")?.is_null(), "a packet has run a script");
@@ -112,7 +113,7 @@ fn narrow(browser: &Browser<'_>) -> Result<()> {
     browser.until("window.innerWidth === 360")?;
     let over = "const out = [...document.querySelectorAll('body *')].filter((one) => {
         const box = one.getBoundingClientRect();
-        return box.width > 1 && box.right > 361 && !one.closest('svg, .unseen');
+        return box.width > 1 && box.right > 361 && !one.closest('svg, .unseen, .events .text');
     });
     return [document.documentElement.scrollWidth, out.map((one) => one.outerHTML.slice(0, 90))]";
     let seen = browser.run(over)?;
