@@ -55,8 +55,11 @@ fn senders() -> Vec<Sender> {
     ];
     for host in 150..164_u8 {
         let wave = 30.0 + f64::from(host % 7) * 9.0;
-        let method = if host % 2 == 0 { "OPTIONS" } else { "REGISTER" };
-        all.push(one(format!("198.51.100.{host}"), method, b"pplsip", 2.5, wave));
+        let (method, agent): (_, &[u8]) = match host % 2 {
+            0 => ("OPTIONS", b"pplsip"),
+            _ => ("REGISTER", b"Linksys/SPA942-6.1.5"),
+        };
+        all.push(one(format!("198.51.100.{host}"), method, agent, 2.5, wave));
     }
     all
 }

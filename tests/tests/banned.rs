@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use sipguard::{
     api::wire::Kind,
-    daemon::{Daemon, Place},
+    daemon::{By, Daemon, Place},
     kernel::Kernel,
     policy::{Plan, parse_net},
 };
@@ -35,11 +35,11 @@ fn bans_are_listed_and_unblock_lifts_them() -> Result<()> {
     ensure!(sources(&daemon)? == ["198.51.100.7", "198.51.100.8", "2001:db8:2::/64"]);
     ensure!(daemon.status()?.banned == 3);
 
-    let removed = daemon.unblock(parse_net("2001:db8:2::5")?, 0)?;
+    let removed = daemon.unblock(parse_net("2001:db8:2::5")?, By::Uid(0))?;
     ensure!((removed.listed, removed.unbanned) == (false, 1), "{removed:?}");
-    let removed = daemon.unblock(parse_net("198.51.100.0/24")?, 0)?;
+    let removed = daemon.unblock(parse_net("198.51.100.0/24")?, By::Uid(0))?;
     ensure!(removed.unbanned == 2 && removed.still.is_empty(), "{removed:?}");
     ensure!(sources(&daemon)?.is_empty());
-    ensure!(daemon.unblock(parse_net("198.51.100.7")?, 0).is_err());
+    ensure!(daemon.unblock(parse_net("198.51.100.7")?, By::Uid(0)).is_err());
     Ok(())
 }

@@ -83,9 +83,10 @@ export class Chart {
       grid.append(svg("line", { x1: EDGE.left, x2: width - EDGE.right, y1: y(value), y2: y(value) }),
         svg("text", { x: EDGE.left - 8, y: y(value) + 4, "text-anchor": "end", text: number(value) }));
     }
-    const each = span > 150_000 ? (width < 420 ? 120_000 : 60_000) : 30_000;
+    const room = (width - EDGE.left) / 90;
+    const each = [30_000, 60_000, 120_000].find((one) => span / one <= room) ?? 300_000;
     for (let at = Math.ceil((end - span) / each) * each; at <= end; at += each) {
-      if (x(at) < EDGE.left + 14 || x(at) > width - 18) continue;
+      if (x(at) < EDGE.left + 20 || x(at) > width - 32) continue;
       const text = each < 60_000 ? time(at) : minute(at);
       grid.append(svg("text", { x: x(at), y: height - 5, "text-anchor": "middle", text }));
     }
