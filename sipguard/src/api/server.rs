@@ -18,7 +18,9 @@ use serde::Deserialize;
 use tokio::net::UnixListener;
 
 use super::{
+    alerts,
     caller::{Caller, Peer},
+    capture::capture,
     events::events,
     failure::ApiError,
     json::JsonBody,
@@ -67,8 +69,11 @@ pub(super) fn router(shared: Shared) -> Router {
         .route("/v1/signatures", get(signatures))
         .route("/v1/events", get(events))
         .route("/v1/pulse", get(pulse))
+        .route("/v1/alerts", get(alerts::alerts))
+        .route("/v1/alerts/test", post(alerts::test))
         .route("/v1/stream", get(stream))
         .route("/v1/web", get(dashboard))
+        .route("/v1/capture", get(capture))
         .route("/v1/lists", get(lists))
         .route("/v1/why/{address}", get(why))
         .route("/v1/log", get(log))
@@ -88,7 +93,8 @@ pub(super) fn router(shared: Shared) -> Router {
 }
 
 async fn status(_: Caller, State(shared): State<Shared>) -> Answer<Status> {
-    Ok(Json(shared.daemon().await.status()?))
+    let status = shared.daemon().await.status()?;
+    Ok(Json(Status { alerts: shared.alerts().count(), ..status }))
 }
 
 async fn stats(_: Caller, State(shared): State<Shared>) -> Answer<Stats> {
@@ -266,8 +272,8 @@ fn wrong_target(error: &TargetError) -> ApiError {
 
 async fn unknown_path(uri: Uri) -> Response {
     let error = format!("there is no {}", uri.path());
-    let hint = "the paths begin with /v1/: status, stats, signatures, events, pulse, stream, \
-                web, lists, why, log, report, posture, reload, blocks, trusted; and there is /metrics";
+    let hint = "the paths begin with /v1/ and stand in the reference under Control API; and there is \
+                /metrics";
     ApiError::new(StatusCode::NOT_FOUND, error, Some(hint.to_owned())).into_response()
 }
 

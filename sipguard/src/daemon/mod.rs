@@ -1,6 +1,7 @@
 //! The running daemon: it owns the kernel's part, the policy in force and the
 //! operator's entries, and answers the control socket.
 
+mod alerts;
 mod audit;
 mod bans;
 mod config_dir;
@@ -22,10 +23,12 @@ mod safety;
 mod shared;
 mod socket;
 mod stats;
+mod taps;
 mod token;
 mod web;
 mod why;
 
+pub use alerts::{ALERTS_KEPT, Board};
 pub use audit::By;
 pub use config_dir::{NoConfiguration, config_dir};
 pub use control::{Daemon, Deeds, Figures};
@@ -43,6 +46,7 @@ pub use run::{Options, RunError, run};
 pub use safety::Refusal;
 pub use shared::Shared;
 pub use socket::{ControlSocket, DEFAULT_SOCKET, GROUP, SocketError};
+pub use taps::{Capturing, Taps};
 pub use token::{TOKEN_FILE, Token};
 pub use web::WebState;
 pub use why::{log, why};

@@ -15,6 +15,7 @@ mod totals;
 mod writer;
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::{Arc, MutexGuard},
     time::Duration,
@@ -109,6 +110,17 @@ impl History {
     /// The last ban of somebody; `None` forgets him.
     pub fn set_ban(&self, who: Offender, ban: Option<Ban>) {
         self.shared.set(Change::Ban(who, ban));
+    }
+
+    /// How many endpoints were verified in an hour since 1970, the median of its minutes.
+    pub fn set_hour(&self, hour: i64, verified: u64) {
+        self.shared.set(Change::Hour(hour, verified));
+    }
+
+    /// The same of the last week.
+    #[must_use]
+    pub fn hours(&self) -> BTreeMap<i64, u64> {
+        self.state().hours.clone()
     }
 
     /// The last ban of somebody, be it over.

@@ -73,7 +73,7 @@ impl Shared {
         if work.changes.len() >= MAX_CHANGES {
             match change {
                 Change::Line(_) | Change::Period(_) => lock(&self.report).lost += 1,
-                Change::Entry(..) | Change::Ban(..) => work.rewrite = true,
+                Change::Entry(..) | Change::Ban(..) | Change::Hour(..) => work.rewrite = true,
             }
             return;
         }

@@ -209,7 +209,7 @@ impl<'a> Writer<'a> {
             .iter()
             .filter_map(|change| match change {
                 Change::Line(line) => Some(line.clone()),
-                Change::Entry(..) | Change::Ban(..) | Change::Period(..) => None,
+                Change::Entry(..) | Change::Ban(..) | Change::Hour(..) | Change::Period(..) => None,
             })
             .collect();
         let added = self.store.as_mut().map(|store| store.add(&lines));

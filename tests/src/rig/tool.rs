@@ -16,9 +16,14 @@ pub enum Tool {
     Chromium,
     Curl,
     Ethtool,
+    /// The server; its client lies beside it.
+    Fail2ban,
     Ip,
+    Ipset,
     /// Restores a whole iptables rule set at once.
     Iptables,
+    /// The one that needs no nftables.
+    IptablesLegacy,
     Kamailio,
     Nft,
     Prometheus,
@@ -30,9 +35,11 @@ pub enum Tool {
     /// The Python that has sipvicious.
     Sipvicious,
     Sipguard,
+    Sngrep,
     /// Traffic control.
     Tc,
     Tcpdump,
+    Tshark,
     Unshare,
     XdpFilter,
     /// The XDP programs of the benchmarks.
@@ -49,6 +56,9 @@ impl Tool {
             Self::Chromium => return on_path("chromium"),
             Self::Curl => return on_path("curl"),
             Self::Ethtool => return on_path("ethtool"),
+            Self::Fail2ban => return on_path("fail2ban-server"),
+            Self::Ipset => return on_path("ipset"),
+            Self::IptablesLegacy => return on_path("iptables-legacy"),
             Self::Iptables => return on_path("iptables-legacy-restore"),
             Self::Nft => return on_path("nft"),
             Self::XdpFilter => return on_path("xdp-filter"),
@@ -59,8 +69,10 @@ impl Tool {
             Self::Setpriv => return on_path("setpriv"),
             Self::Sipp => return on_path("sipp"),
             Self::Sipsak => return on_path("sipsak"),
+            Self::Sngrep => return on_path("sngrep"),
             Self::Tc => return on_path("tc"),
             Self::Tcpdump => return on_path("tcpdump"),
+            Self::Tshark => return on_path("tshark"),
             Self::Unshare => return on_path("unshare"),
             Self::Sipvicious => {
                 let tools = env::var_os("SIPGUARD_TOOLS")
