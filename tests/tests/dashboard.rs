@@ -68,6 +68,14 @@ fn f42_an_attack_is_seen_and_an_address_blocked_from_the_page() -> Result<()> {
     browser.until(&told)?;
     browser.until(&format!("document.querySelector('[data-source=\"{STRANGER}\"]')"))?;
 
+    // It scans much faster than anybody should: that is an alert.
+    for number in 0..60 {
+        let options = request("OPTIONS", b"friendly-scanner", number);
+        sender(&lab, STRANGER)?.send_to(&options, sip(SERVER))?;
+    }
+    browser
+        .until(&format!("document.getElementById('alerts').textContent.includes('{STRANGER}')"))?;
+
     // Text of packets stays text.
     let other = sender(&lab, STRANGERS[1])?;
     other.send_to(&request("OPTIONS", HOSTILE, 1), sip(SERVER))?;

@@ -23,7 +23,8 @@ const SILENCE: Duration = Duration::from_secs(10);
 const KEPT: usize = 100;
 
 /// Everything from now on, until the caller leaves: `event` with the packets
-/// and bans of `/v1/events`, and `pulse` with each second.
+/// and bans of `/v1/events`, and with each second its `pulse`, and in `alerts`
+/// those that are open then.
 pub(super) async fn stream(
     _: Caller,
     State(shared): State<Shared>,
@@ -32,8 +33,11 @@ pub(super) async fn stream(
     let kept = stream::iter(recent.kept).map(|told| event(&told));
     let events = kept.chain(stream::iter(recent.coming.map(follow)).flatten());
     let (last, coming) = shared.pulse().recent(1);
-    let last = stream::iter(last).map(|pulse| named("pulse", &*pulse));
-    let pulses = last.chain(stream::iter(coming.map(seconds)).flatten());
+    let pulses = stream::iter(last).chain(stream::iter(coming.map(seconds)).flatten());
+    let pulses = pulses.flat_map(move |pulse| {
+        let alerts = named("alerts", &shared.alerts().alerts().open);
+        stream::iter([named("pulse", &*pulse), alerts])
+    });
     let both = stream::select(events, pulses).map(Ok);
     Sse::new(both).keep_alive(KeepAlive::new().interval(SILENCE))
 }
@@ -51,11 +55,11 @@ fn follow(coming: Receiver<Arc<Told>>) -> impl Stream<Item = Event> + Send {
 }
 
 /// Each second; a reader who takes too long goes on with the newest.
-fn seconds(coming: Receiver<Arc<Pulse>>) -> impl Stream<Item = Event> + Send {
+fn seconds(coming: Receiver<Arc<Pulse>>) -> impl Stream<Item = Arc<Pulse>> + Send {
     stream::unfold(coming, |mut coming| async move {
         loop {
             match coming.recv().await {
-                Ok(pulse) => return Some((named("pulse", &*pulse), coming)),
+                Ok(pulse) => return Some((pulse, coming)),
                 Err(RecvError::Lagged(_)) => {}
                 Err(RecvError::Closed) => return None,
             }

@@ -23,6 +23,7 @@ const CONTENT_SECURITY: &str = "default-src 'none'; script-src 'self'; style-src
 /// The files that the page asks for.
 const PARTS: &[(&str, &str)] = &[
     part!("actions.js"),
+    part!("alerts.js"),
     part!("api.js"),
     part!("base.css"),
     part!("chart.js"),

@@ -9,7 +9,7 @@ const RETRY = 3000;
  * Follows the stream for ever. `opened` is called each time that it begins,
  * `lost` when it breaks off or falls silent.
  */
-export function follow({ opened, lost, pulse, event }) {
+export function follow({ opened, lost, pulse, event, alerts }) {
   let watch;
   let source;
   const heard = () => {
@@ -39,6 +39,7 @@ export function follow({ opened, lost, pulse, event }) {
     });
     on("pulse", pulse);
     on("event", event);
+    on("alerts", alerts);
   };
   begin();
 }

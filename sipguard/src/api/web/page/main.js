@@ -1,6 +1,7 @@
 // The dashboard: what the daemon tells, shown.
 
 import { enter, onChange, readSession, toggleLock } from "./actions.js";
+import * as alerts from "./alerts.js";
 import * as api from "./api.js";
 import { Chart } from "./chart.js";
 import { OTHER, REPLIES, ofRule } from "./colours.js";
@@ -125,7 +126,7 @@ async function start() {
     button.addEventListener("click", () => button.closest("dialog").close());
   }
   document.addEventListener("visibilitychange", show);
-  follow({ opened, lost, event: events.add, pulse: (pulse) => {
+  follow({ opened, lost, event: events.add, alerts: alerts.show, pulse: (pulse) => {
     history.add(pulse);
     show();
   } });
