@@ -13,6 +13,7 @@
 //! So nothing is left behind and the machine's own network is never touched.
 
 pub mod answerer;
+pub mod browser;
 pub mod capture;
 pub mod carrier;
 pub mod collector;

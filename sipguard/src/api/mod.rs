@@ -15,6 +15,7 @@
 //! | `GET /v1/pulse?last=&follow=` | | lines of [`wire::Pulse`] |
 //! | `GET /v1/stream` | | server-sent events: [`wire::Event`] |
 //! | `GET /v1/web` | | [`wire::Dashboard`], on the socket only |
+//! | `GET /v1/lists?kind=&search=&limit=` | | [`wire::Lists`] |
 //! | `GET /v1/alerts` | | [`wire::Alerts`] |
 //! | `POST /v1/alerts/test` | [`wire::AlertTestWish`] | [`wire::AlertTest`] |
 //! | `GET /v1/lists?kind=blocked`, `trusted`, `banned` or `verified` | | [`wire::Lists`] |
@@ -42,6 +43,7 @@ mod events;
 mod failure;
 mod feeds;
 mod json;
+mod lists;
 mod metrics;
 mod pulse;
 mod server;

@@ -25,13 +25,14 @@ use super::{
     failure::ApiError,
     feeds,
     json::JsonBody,
+    lists::lists,
     metrics::metrics,
     pulse::pulse,
     stream::stream,
     web::dashboard,
     wire::{
-        self, Added, Entry, Kind, Lists, Log, PostureChanged, PostureWish, Reloaded, Removed,
-        Signatures, Stats, Status, Why,
+        self, Added, Entry, Log, PostureChanged, PostureWish, Reloaded, Removed, Signatures, Stats,
+        Status, Why,
     },
 };
 use crate::{
@@ -105,32 +106,6 @@ async fn stats(_: Caller, State(shared): State<Shared>) -> Answer<Stats> {
 
 async fn signatures(_: Caller, State(shared): State<Shared>) -> Answer<Signatures> {
     Ok(Json(shared.daemon().await.signatures()?))
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ListsQuery {
-    kind: Option<Kind>,
-}
-
-async fn lists(
-    _: Caller,
-    State(shared): State<Shared>,
-    query: Result<Query<ListsQuery>, QueryRejection>,
-) -> Answer<Lists> {
-    let Query(ListsQuery { kind }) = query.map_err(|rejection| {
-        ApiError::bad_request(
-            rejection.body_text(),
-            Some(
-                "ask for ?kind=blocked, ?kind=trusted, ?kind=banned, ?kind=verified, or none"
-                    .to_owned(),
-            ),
-        )
-    })?;
-    // Large maps are walked for it.
-    let work = move || shared.blocking_daemon().lists(kind);
-    let lists = tokio::task::spawn_blocking(work).await;
-    Ok(Json(lists.map_err(|error| daemon::Error::Host(std::io::Error::other(error)))??))
 }
 
 async fn why(

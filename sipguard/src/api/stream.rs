@@ -10,7 +10,10 @@ use futures_util::stream::{self, Stream, StreamExt as _};
 use serde::Serialize;
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 
-use super::{caller::Caller, wire::EventLine};
+use super::{
+    caller::Caller,
+    wire::{EventLine, Pulse},
+};
 use crate::daemon::{Shared, Told, Wanted};
 
 /// How long the line may be silent. Who has gone away is noticed by it.
@@ -20,7 +23,8 @@ const SILENCE: Duration = Duration::from_secs(10);
 const KEPT: usize = 100;
 
 /// Everything from now on, until the caller leaves: `event` with the packets
-/// and bans of `/v1/events`.
+/// and bans of `/v1/events`, and with each second its `pulse`, and in `alerts`
+/// those that are open then.
 pub(super) async fn stream(
     _: Caller,
     State(shared): State<Shared>,
@@ -28,7 +32,14 @@ pub(super) async fn stream(
     let recent = shared.events().recent(&Wanted::default(), KEPT);
     let kept = stream::iter(recent.kept).map(|told| event(&told));
     let events = kept.chain(stream::iter(recent.coming.map(follow)).flatten());
-    Sse::new(events.map(Ok)).keep_alive(KeepAlive::new().interval(SILENCE))
+    let (last, coming) = shared.pulse().recent(1);
+    let pulses = stream::iter(last).chain(stream::iter(coming.map(seconds)).flatten());
+    let pulses = pulses.flat_map(move |pulse| {
+        let alerts = named("alerts", &shared.alerts().alerts().open);
+        stream::iter([named("pulse", &*pulse), alerts])
+    });
+    let both = stream::select(events, pulses).map(Ok);
+    Sse::new(both).keep_alive(KeepAlive::new().interval(SILENCE))
 }
 
 /// What comes; a reader who takes too long hears how many he has missed.
@@ -40,6 +51,19 @@ fn follow(coming: Receiver<Arc<Told>>) -> impl Stream<Item = Event> + Send {
             Err(RecvError::Closed) => return None,
         };
         Some((next, coming))
+    })
+}
+
+/// Each second; a reader who takes too long goes on with the newest.
+fn seconds(coming: Receiver<Arc<Pulse>>) -> impl Stream<Item = Arc<Pulse>> + Send {
+    stream::unfold(coming, |mut coming| async move {
+        loop {
+            match coming.recv().await {
+                Ok(pulse) => return Some((pulse, coming)),
+                Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => return None,
+            }
+        }
     })
 }
 

@@ -198,6 +198,28 @@ fn what_the_file_blocks_is_not_unblocked_in_silence() {
 }
 
 #[test]
+fn f42_lists_are_narrowed() {
+    let running = Running::start();
+    for target in ["192.0.2.7", "192.0.2.8", "192.0.2.77"] {
+        let reason = Some(format!("Noise of {target}"));
+        running.client().block(&Entry { reason, ..entry(target) }).unwrap();
+    }
+    let targets = |query: &str| {
+        let (status, lists) = running.raw(&format!("GET /v1/lists?kind=blocked{query}"), "");
+        assert_eq!(status, 200, "{lists}");
+        let list = lists["blocked"].as_array().unwrap().clone();
+        list.iter().map(|one| one["target"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(targets("")[0], "198.51.100.0/24");
+    assert_eq!(targets("&limit=2"), ["192.0.2.7", "192.0.2.8"]);
+    assert_eq!(targets("&search=192.0.2.7"), ["192.0.2.7", "192.0.2.77"]);
+    assert_eq!(targets("&search=OLD"), ["198.51.100.0/24"]);
+    assert_eq!(targets("&search=noise&limit=9").len(), 3);
+    assert_eq!(targets("&limit=0"), [] as [&str; 0]);
+    assert_eq!(running.raw("GET /v1/lists?limit=x", "").0, 400);
+}
+
+#[test]
 fn trust_is_given_and_taken_and_wins() {
     let running = Running::start();
     let client = running.client();

@@ -12,6 +12,8 @@ use nix::unistd::geteuid;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tool {
     Baresip,
+    Chromedriver,
+    Chromium,
     Curl,
     Ethtool,
     /// The server; its client lies beside it.
@@ -50,6 +52,8 @@ impl Tool {
     pub fn find(self) -> Option<PathBuf> {
         let path = match self {
             Self::Baresip => return on_path("baresip"),
+            Self::Chromedriver => return on_path("chromedriver"),
+            Self::Chromium => return on_path("chromium"),
             Self::Curl => return on_path("curl"),
             Self::Ethtool => return on_path("ethtool"),
             Self::Fail2ban => return on_path("fail2ban-server"),

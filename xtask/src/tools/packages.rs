@@ -65,6 +65,8 @@ pub(crate) const TESTS: &[Package] = &[
     Package::new("baresip-core", "/usr/bin/baresip", "a softphone"),
     Package::new("kamailio", "/usr/sbin/kamailio", "a SIP server to protect")
         .masking("kamailio.service"),
+    Package::new("chromium", "/usr/bin/chromium", "looking at the dashboard"),
+    Package::new("chromium-driver", "/usr/bin/chromedriver", "driving that browser"),
     Package::new("prometheus", "/usr/bin/prometheus", "scraping metrics")
         .masking("prometheus.service"),
     Package::new("iptables", "/usr/sbin/iptables-legacy-restore", "rules to import, and a rival"),

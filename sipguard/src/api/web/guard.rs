@@ -27,7 +27,8 @@ use crate::{daemon::Token, policy::WebSettings};
 
 /// Paths of what tells nothing about this host: the form for the token needs
 /// them, and cannot have the token yet.
-const OPEN: [&str; 4] = ["/login", "/dashboard.css", "/icon.svg", "/favicon.ico"];
+const OPEN: [&str; 5] =
+    ["/login", "/page/login.js", "/page/base.css", "/page/icon.svg", "/favicon.ico"];
 
 /// What proxies add to a request that they pass on.
 const PASSED_ON: [&str; 4] = ["forwarded", "via", "x-forwarded-for", "x-forwarded-host"];

@@ -13,7 +13,6 @@ use axum::{
     extract::State,
     http::StatusCode,
     middleware,
-    response::Redirect,
     routing::{get, post},
 };
 
@@ -30,10 +29,8 @@ mod tests;
 fn router(guard: Guard, shared: Shared) -> Router {
     let own = Router::new()
         .route("/", get(page::dashboard))
-        .route("/dashboard.css", get(page::style))
-        .route("/dashboard.js", get(page::script))
-        .route("/icon.svg", get(page::icon))
-        .route("/favicon.ico", get(|| async { Redirect::permanent("/icon.svg") }))
+        .route("/page/{name}", get(page::part))
+        .route("/favicon.ico", get(page::icon))
         .route("/session", get(session::show))
         .route("/login", post(session::login))
         .route("/logout", post(session::logout))

@@ -259,7 +259,7 @@ fn off_loopback_everything_needs_the_token() {
     for address in ["0.0.0.0:9061", "192.0.2.1:9061", "[::]:9061"] {
         let guard = at(address);
         for host in ["192.0.2.1:9061", "localhost", "[2001:db8::1]", "sip.example.net"] {
-            for path in ["/", "/v1/status", "/session", "/dashboard.js", "/v1/stream"] {
+            for path in ["/", "/v1/status", "/session", "/page/main.js", "/v1/stream"] {
                 assert_eq!(
                     request(&guard, path, host, false),
                     Err(Refusal::Token),
@@ -267,7 +267,7 @@ fn off_loopback_everything_needs_the_token() {
                 );
                 assert_eq!(request(&guard, path, host, true), Ok(()), "{host} {path}");
             }
-            assert_eq!(request(&guard, "/dashboard.css", host, false), Ok(()));
+            assert_eq!(request(&guard, "/page/base.css", host, false), Ok(()));
         }
         assert_eq!(request(&guard, "/", "evil.example", true), Err(Refusal::Host));
     }
@@ -281,7 +281,7 @@ fn the_token_is_not_told_over_tcp() {
     let (host, token) = (running.host(), running.token());
     let right = format!("Authorization: Bearer {token}");
     let paths =
-        ["/v1/web", "/v1/status", "/", "/dashboard.js", "/session", "/v1/log", "/v1/signatures"];
+        ["/v1/web", "/v1/status", "/", "/page/main.js", "/session", "/v1/log", "/v1/signatures"];
     for path in paths {
         for headers in [&[host.as_str()][..], &[&host, &right]] {
             let (_, head, body) = running.ask(&format!("GET {path}"), headers, "");
