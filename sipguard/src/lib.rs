@@ -1,11 +1,15 @@
 //! sipguard in user space. The rooms are described in `docs/design.md`.
 
+pub mod alerts;
 pub mod api;
+pub mod capture;
 pub mod cli;
 pub mod daemon;
 pub mod endpoint;
 pub mod explain;
+pub mod hep;
 pub mod history;
+pub mod import;
 pub mod kernel;
 pub mod metrics;
 pub mod offender;

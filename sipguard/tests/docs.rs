@@ -10,7 +10,7 @@ use sipguard::{api::wire, cli, daemon, history, metrics::METRICS, policy};
 use sipguard_common::{
     abi::{
         BANS, ENDPOINTS, ENDPOINTS_UNPROVEN, EVENT_BYTES, INTERFACE_SLOTS, KEEPALIVES, Learned,
-        SITES,
+        SITES, SNAPLEN_MAX,
     },
     automaton::{MAX_CONDITIONS, MAX_JOINED, MAX_SIGNATURES},
     frame::MAX_EXTENSIONS,
@@ -133,6 +133,44 @@ fn types_of_the_log_are_those_of_the_history() {
         .map(|kind| vec![format!("`{}`", kind.name()), kind.help().to_owned()])
         .collect();
     assert_eq!(documented, kinds);
+}
+
+/// What the code says of each alert rule, as the table of the reference has it.
+#[test]
+fn alerts_are_the_table_of_alerts() {
+    let rows = table(&section("## Alerts"), "Alert");
+    let expected: Vec<Vec<String>> = policy::AlertRule::ALL
+        .iter()
+        .map(|rule| {
+            let none = || "-".to_owned();
+            let threshold = rule.threshold().map(|one| format!("{} {}", one.default, one.unit));
+            let span = rule.span();
+            let time = span.key().zip(span.default()).map(|(key, ttl)| format!("`{key}` {ttl}"));
+            vec![
+                format!("`{}`", rule.name()),
+                rule.severity().name().to_owned(),
+                threshold.unwrap_or_else(none),
+                time.unwrap_or_else(none),
+                rule.help().to_owned(),
+            ]
+        })
+        .collect();
+    assert_eq!(rows, expected);
+}
+
+/// The variables that a program gets.
+#[test]
+fn variables_of_alerts_are_those_of_the_code() {
+    let code = read("sipguard/src/daemon/alerts/notice.rs");
+    let expected: BTreeSet<String> = code
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("(\"SIPGUARD_ALERT_")?.split_once('"'))
+        .map(|(name, _)| format!("`SIPGUARD_ALERT_{name}`"))
+        .collect();
+    assert!(expected.len() > 10, "{expected:?}");
+    let rows = table(&section("## Alerts"), "Variable of exec");
+    let documented: BTreeSet<String> = rows.into_iter().map(|row| row[0].clone()).collect();
+    assert_eq!(documented, expected);
 }
 
 #[test]
@@ -334,8 +372,19 @@ fn examples_of_json_are_what_the_socket_speaks() {
     }
     example::<wire::Signatures>("### Signatures");
     example::<wire::Dashboard>("### Dashboard");
+    example::<wire::Pulse>("### Pulse");
+    let report: wire::Report = example("### Report");
+    for count in &report.rules {
+        assert!(Rule::ALL.iter().any(|rule| rule.name() == count.rule), "{}", count.rule);
+    }
     let event: wire::Event = example("### Event");
     assert_eq!(event.hex.len(), 2 * event.length as usize);
+    let alerts: wire::Alerts = example("### Alerts");
+    let rule = policy::AlertRule::from_name(&alerts.open[0].rule).expect("a rule");
+    assert_eq!(rule.threshold().map(|one| one.default), alerts.open[0].threshold);
+    example::<wire::AlertNotice>("### AlertNotice");
+    example::<wire::AlertTestWish>("### AlertTestWish");
+    example::<wire::AlertTest>("### AlertTest");
     example::<wire::Posture>("### Posture");
     example::<wire::PostureWish>("### PostureWish");
     example::<wire::PostureChanged>("### PostureChanged");
@@ -376,6 +425,7 @@ fn capacities_are_those_of_the_code() {
         ("lines of one answer of `log`", history::MAX_LINES),
         ("events kept of each rule", daemon::KEPT_PER_RULE),
         ("events that a follower", daemon::BEHIND),
+        ("bytes of a packet in a capture", SNAPLEN_MAX as usize),
         ("bytes of a payload in an event", EVENT_BYTES),
         ("bytes of a UDP payload", PAYLOAD_MAX as usize),
         ("bytes of a signature's text", policy::MAX_TEXT),

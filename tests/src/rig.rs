@@ -15,6 +15,7 @@
 pub mod answerer;
 pub mod capture;
 pub mod carrier;
+pub mod collector;
 pub mod egress;
 pub mod foreign;
 pub mod forger;
@@ -35,4 +36,5 @@ pub mod talker;
 pub mod tcp;
 pub mod tool;
 pub mod traffic;
+pub mod tshark;
 pub mod wait;

@@ -58,7 +58,11 @@ pub const fn tally_set(source: &Address) -> u32 {
 
 /// Packets that one interface on one CPU looks at in each tick of the kernel's
 /// clock, of which there are 100 to 1,000 a second.
-pub const SAMPLES_EACH_TICK: u32 = 16;
+pub const SAMPLES_EACH_TICK: u32 = 64;
+
+/// Ticks after which what was passed over before is forgotten: a busy CPU looks
+/// at packets in some ticks only.
+const TICKS_NEAR: u64 = 25;
 
 /// Which packets of one interface on one CPU stand for others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -68,9 +72,9 @@ pub struct Sampling {
     pub tick: u64,
     /// Packets that were looked at in it.
     pub taken: u32,
-    /// How many of the tick before each of them stands for.
+    /// How many that were passed over each of them stands for.
     pub share: u32,
-    /// Packets that were not looked at.
+    /// Packets that were not looked at, and that none stood for yet.
     pub passed_over: u64,
 }
 
@@ -82,14 +86,17 @@ impl Sampling {
     pub fn take(&mut self, now: u64) -> u32 {
         if self.tick != now {
             // What was passed over longer ago says nothing of who sends now.
-            let is_next = now == self.tick + 1;
-            self.share = if is_next { self.passed_over as u32 / SAMPLES_EACH_TICK } else { 0 };
+            if now - self.tick > TICKS_NEAR {
+                self.passed_over = 0;
+            }
+            self.share = self.passed_over as u32 / SAMPLES_EACH_TICK;
             self.tick = now;
             self.taken = 0;
-            self.passed_over = 0;
         }
         if self.taken < SAMPLES_EACH_TICK {
             self.taken += 1;
+            // At most what was passed over: packets of this tick come behind.
+            self.passed_over -= u64::from(self.share);
             return 1 + self.share;
         }
         self.passed_over += 1;
@@ -119,15 +126,15 @@ mod tests {
         }
         let sent = ticks * each;
         // The last tick's are still to come.
-        assert!(stands_for <= sent && stands_for > sent - each - ticks * 16, "{stands_for}");
+        assert!(stands_for <= sent && stands_for > sent - each - ticks * 64, "{stands_for}");
     }
 
     #[test]
     fn few_packets_are_all_counted_once() {
         let mut sampling = Sampling::default();
         for tick in 1..100 {
-            let weights: [u32; 16] = core::array::from_fn(|_| sampling.take(tick));
-            assert_eq!(weights, [1; 16]);
+            let weights: [u32; 64] = core::array::from_fn(|_| sampling.take(tick));
+            assert_eq!(weights, [1; 64]);
         }
     }
 
@@ -135,6 +142,6 @@ mod tests {
     fn a_flood_that_is_over_weighs_on_nobody() {
         let mut sampling = Sampling::default();
         (0..5000).for_each(|_| _ = sampling.take(1));
-        assert_eq!(sampling.take(3), 1);
+        assert_eq!(sampling.take(2 + TICKS_NEAR), 1);
     }
 }

@@ -1,5 +1,7 @@
 //! The caller's side of the control socket.
 
+mod capture;
+
 use std::{io, net::IpAddr, path::PathBuf, time::Duration};
 
 use http_body_util::{BodyExt, Full};
@@ -14,9 +16,11 @@ use ipnet::IpNet;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::{net::UnixStream, runtime, time::timeout};
 
+pub use self::capture::Ended;
 use super::wire::{
-    Added, Dashboard, Entry, EventLine, Failure, Kind, Lists, Log, Posture, PostureChanged,
-    PostureWish, Reloaded, Removed, Signatures, Stats, Status, Why,
+    Added, AlertTest, AlertTestWish, Alerts, Dashboard, Entry, EventLine, Failure, Kind, Lists,
+    Log, Posture, PostureChanged, PostureWish, Reloaded, Removed, Report, Signatures, Stats,
+    Status, Why,
 };
 use crate::{policy::Target, ttl::Ttl};
 
@@ -66,6 +70,14 @@ impl Client {
     /// See [`Client::status`].
     pub fn dashboard(&self) -> Result<Dashboard, ClientError> {
         self.ask(Method::GET, "/v1/web", NOTHING)
+    }
+
+    /// What happened since so long ago.
+    ///
+    /// # Errors
+    /// See [`Client::status`].
+    pub fn report(&self, since: Ttl) -> Result<Report, ClientError> {
+        self.ask(Method::GET, &format!("/v1/report?since={since}"), NOTHING)
     }
 
     /// # Errors
@@ -149,6 +161,18 @@ impl Client {
     /// See [`Client::status`].
     pub fn log(&self, query: &LogQuery) -> Result<Log, ClientError> {
         self.ask(Method::GET, &query.path(), NOTHING)
+    }
+
+    /// # Errors
+    /// See [`Client::status`].
+    pub fn alerts(&self) -> Result<Alerts, ClientError> {
+        self.ask(Method::GET, "/v1/alerts", NOTHING)
+    }
+
+    /// # Errors
+    /// See [`Client::status`].
+    pub fn test_alert(&self, wish: &AlertTestWish) -> Result<AlertTest, ClientError> {
+        self.ask(Method::POST, "/v1/alerts/test", Some(wish))
     }
 
     /// # Errors

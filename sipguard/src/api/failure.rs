@@ -37,7 +37,9 @@ impl ApiError {
 impl From<Error> for ApiError {
     fn from(error: Error) -> Self {
         let status = match &error {
-            Error::Refused(_) | Error::OnlyInFile { .. } => StatusCode::CONFLICT,
+            Error::Refused(_) | Error::OnlyInFile { .. } | Error::Capturing { .. } => {
+                StatusCode::CONFLICT
+            }
             Error::NotListed { .. } | Error::Covered { .. } => StatusCode::NOT_FOUND,
             Error::LongReason => StatusCode::BAD_REQUEST,
             Error::Configuration(_) => StatusCode::UNPROCESSABLE_ENTITY,

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 
 use super::{
     failure::ApiError,
-    wire::{Entry, PostureWish},
+    wire::{AlertTestWish, Entry, PostureWish},
 };
 
 /// A body with an example for those who got it wrong.
@@ -23,6 +23,10 @@ impl Example for Entry {
 
 impl Example for PostureWish {
     const EXAMPLE: &str = r#"{"posture": "closed"}"#;
+}
+
+impl Example for AlertTestWish {
+    const EXAMPLE: &str = r#"{"action": "log"}"#;
 }
 
 /// A body read as JSON whatever its content type says: curl's `-d` calls

@@ -15,9 +15,13 @@
 //! | `GET /v1/pulse?last=&follow=` | | lines of [`wire::Pulse`] |
 //! | `GET /v1/stream` | | server-sent events: [`wire::Event`] |
 //! | `GET /v1/web` | | [`wire::Dashboard`], on the socket only |
+//! | `GET /v1/alerts` | | [`wire::Alerts`] |
+//! | `POST /v1/alerts/test` | [`wire::AlertTestWish`] | [`wire::AlertTest`] |
 //! | `GET /v1/lists?kind=blocked`, `trusted`, `banned` or `verified` | | [`wire::Lists`] |
 //! | `GET /v1/why/{address}` | | [`wire::Why`] |
 //! | `GET /v1/log?ip=&since=&type=&limit=` | | [`wire::Log`] |
+//! | `GET /v1/capture?rule=&source=&all=&snaplen=&per_second=&max_size=&duration=&count=` | | pcapng |
+//! | `GET /v1/report?since=` | | [`wire::Report`] |
 //! | `GET /v1/posture` | | [`wire::Posture`] |
 //! | `POST /v1/posture` | [`wire::PostureWish`] | [`wire::PostureChanged`] |
 //! | `POST /v1/reload` | | [`wire::Reloaded`] |
@@ -28,7 +32,9 @@
 //!
 //! Every other answer carries a [`wire::Failure`].
 
+mod alerts;
 mod caller;
+mod capture;
 pub mod client;
 mod events;
 mod failure;

@@ -13,12 +13,14 @@ use axum::{
     routing::{delete, get, post},
 };
 use ipnet::IpNet;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use tokio::net::UnixListener;
 
 use super::{
+    alerts,
     caller::{Caller, Peer},
+    capture::capture,
     events::events,
     failure::ApiError,
     json::JsonBody,
@@ -40,6 +42,9 @@ use crate::{
 
 /// Bytes of the largest body.
 pub(super) const MAX_BODY: usize = 64 << 10;
+
+/// What a report is about where nothing else is said.
+const DAY: SignedDuration = SignedDuration::from_hours(24);
 
 type Answer<T> = Result<Json<T>, ApiError>;
 
@@ -63,11 +68,15 @@ pub(super) fn router(shared: Shared) -> Router {
         .route("/v1/signatures", get(signatures))
         .route("/v1/events", get(events))
         .route("/v1/pulse", get(pulse))
+        .route("/v1/alerts", get(alerts::alerts))
+        .route("/v1/alerts/test", post(alerts::test))
         .route("/v1/stream", get(stream))
         .route("/v1/web", get(dashboard))
+        .route("/v1/capture", get(capture))
         .route("/v1/lists", get(lists))
         .route("/v1/why/{address}", get(why))
         .route("/v1/log", get(log))
+        .route("/v1/report", get(report))
         .route("/v1/posture", get(posture))
         .route("/v1/posture", post(set_posture))
         .route("/v1/reload", post(reload))
@@ -83,7 +92,8 @@ pub(super) fn router(shared: Shared) -> Router {
 }
 
 async fn status(_: Caller, State(shared): State<Shared>) -> Answer<Status> {
-    Ok(Json(shared.daemon().await.status()?))
+    let status = shared.daemon().await.status()?;
+    Ok(Json(Status { alerts: shared.alerts().count(), ..status }))
 }
 
 async fn stats(_: Caller, State(shared): State<Shared>) -> Answer<Stats> {
@@ -159,6 +169,27 @@ async fn log(
         limit: limit.unwrap_or(MAX_LINES),
     };
     Ok(Json(daemon::log(&shared, wanted).await?))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ReportQuery {
+    since: Option<Ttl>,
+}
+
+async fn report(
+    _: Caller,
+    State(shared): State<Shared>,
+    query: Result<Query<ReportQuery>, QueryRejection>,
+) -> Answer<wire::Report> {
+    let Query(ReportQuery { since }) = query.map_err(|rejection| {
+        let hint = "ask for ?since=24h, or none for a day".to_owned();
+        ApiError::bad_request(rejection.body_text(), Some(hint))
+    })?;
+    let since = since.map_or(DAY, |since| {
+        SignedDuration::try_from(since.duration()).unwrap_or(SignedDuration::MAX)
+    });
+    Ok(Json(daemon::report(&shared, since).await?))
 }
 
 fn ago(ttl: Ttl) -> Timestamp {
@@ -266,8 +297,8 @@ fn wrong_target(error: &TargetError) -> ApiError {
 
 async fn unknown_path(uri: Uri) -> Response {
     let error = format!("there is no {}", uri.path());
-    let hint = "the paths begin with /v1/: status, stats, signatures, events, pulse, stream, \
-                web, lists, why, log, posture, reload, blocks, trusted; and there is /metrics";
+    let hint = "the paths begin with /v1/ and stand in the reference under Control API; and there is \
+                /metrics";
     ApiError::new(StatusCode::NOT_FOUND, error, Some(hint.to_owned())).into_response()
 }
 

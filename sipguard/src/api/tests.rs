@@ -1,6 +1,8 @@
 //! The control socket with a real client, curl's kind of request, and a filter
 //! without a kernel.
 
+mod capture;
+
 use std::{
     fs,
     io::{Read, Write},

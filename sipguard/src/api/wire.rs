@@ -1,17 +1,23 @@
 //! What goes over the control socket, as JSON. Times are RFC 3339 in UTC.
 
+mod capture;
+
 use std::{net::IpAddr, path::PathBuf};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use self::capture::*;
 use crate::ttl::Ttl;
 
+mod alerts;
 mod pulse;
+
+mod report;
 mod web;
 
-pub use self::{pulse::*, web::*};
+pub use self::{alerts::*, pulse::*, report::*, web::*};
 
 /// Answer to `GET /v1/status`.
 #[derive(Debug, Serialize, Deserialize)]
@@ -30,10 +36,16 @@ pub struct Status {
     /// Bans that hold.
     pub banned: usize,
     pub events: Events,
+    /// Open ones.
+    pub alerts: usize,
     pub history: History,
     pub web: Web,
     /// The last reload, successful or not.
     pub reload: Option<LastReload>,
+    /// The capture that is being taken.
+    pub capture: Option<Capture>,
+    /// Where packets are mirrored to.
+    pub mirror: Option<Mirror>,
 }
 
 /// Where history is written.
@@ -128,7 +140,7 @@ pub struct Stats {
     pub events: Events,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct InterfaceMode {
     pub name: String,
     /// `native` or `generic`.

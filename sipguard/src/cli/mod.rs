@@ -1,13 +1,16 @@
 //! The command line: one file per verb. Data goes to stdout, words to stderr.
 
+mod alerts;
 mod allow;
 mod block;
+mod capture;
 mod change;
 mod check;
 mod dashboard;
 mod events;
 mod exit;
 mod explain;
+mod import;
 mod list;
 mod log;
 mod out;
@@ -15,6 +18,7 @@ mod posture;
 mod program_info;
 mod reload;
 mod replay;
+mod report;
 mod run;
 mod stats;
 mod status;
@@ -68,11 +72,15 @@ enum Verb {
     Why(why::Args),
     Log(log::Args),
     Events(events::Args),
+    Capture(capture::Args),
+    Alerts(alerts::Args),
+    Report(report::Args),
     Posture(posture::Args),
     Status(status::Args),
     Dashboard(dashboard::Args),
     Replay(replay::Args),
     Explain(explain::Args),
+    Import(import::Args),
     #[command(hide = true)]
     ProgramInfo(program_info::Args),
 }
@@ -116,11 +124,15 @@ fn dispatch(Args { socket, verb }: Args) -> Result<(), Failure> {
         Verb::Why(args) => why::run(&args, &client(socket)),
         Verb::Log(args) => log::run(&args, &client(socket)),
         Verb::Events(args) => events::run(&args, &client(socket)),
+        Verb::Capture(args) => capture::run(&args, &client(socket)),
+        Verb::Alerts(args) => alerts::run(&args, &client(socket)),
+        Verb::Report(args) => report::run(&args, &client(socket)),
         Verb::Posture(args) => posture::run(&args, &client(socket)),
         Verb::Status(args) => status::run(&args, &client(socket)),
         Verb::Dashboard(args) => dashboard::run(&args, &client(socket)),
         Verb::Replay(args) => replay::run(&args),
         Verb::Explain(args) => explain::run(&args, socket),
+        Verb::Import(args) => import::run(&args),
         Verb::ProgramInfo(args) => program_info::run(&args),
     }
 }

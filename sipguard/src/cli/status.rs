@@ -8,7 +8,7 @@ use super::{
 };
 use crate::api::{
     client::Client,
-    wire::{Events, History, Interface, LastReload, Status, Tally, Web},
+    wire::{Capture, Events, History, Interface, LastReload, Mirror, Status, Tally, Web},
 };
 
 /// Show what is protected, how, and since when
@@ -40,8 +40,11 @@ fn view(status: &Status) -> String {
     rows.push(row("blocked", tally(&status.blocked)));
     rows.push(row("banned", status.banned.to_string()));
     rows.push(row("events", events(status.events)));
+    rows.push(row("alerts", format!("{} open", status.alerts)));
     rows.push(row("history", history(&status.history)));
     rows.push(row("web", web(&status.web)));
+    rows.extend(status.capture.iter().map(|one| row("capture", capture(one))));
+    rows.extend(status.mirror.iter().map(|one| row("mirror", mirror(one))));
     rows.push(row("last reload", status.reload.as_ref().map_or_else(table::none, reload)));
     table(&["WHAT", "STATE"], rows, 0)
 }
@@ -83,6 +86,20 @@ fn web(Web { address, problem }: &Web) -> String {
         None => place,
         Some(problem) => format!("{place} PROBLEM: {problem}"),
     }
+}
+
+fn capture(Capture { uid, since, packets, held_back, lost }: &Capture) -> String {
+    let since = table::time(Some(*since));
+    format!("by uid {uid} since {since}: {packets} packets, {held_back} held back, {lost} lost")
+}
+
+fn mirror(mirror: &Mirror) -> String {
+    let Mirror { collector, sent, failed, not_sip, held_back, lost, problem } = mirror;
+    let problem = problem.as_ref().map(|problem| format!(": {problem}")).unwrap_or_default();
+    format!(
+        "{collector}: {sent} sent, {failed} failed, {not_sip} without SIP, {held_back} held back, \
+         {lost} lost{problem}"
+    )
 }
 
 fn reload(LastReload { at, ok, message }: &LastReload) -> String {

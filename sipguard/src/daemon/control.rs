@@ -4,6 +4,7 @@
 //! What holds is the union of the files' entries and the operator's. The two
 //! are kept apart: a reload replaces the first and leaves the second.
 
+mod alerts;
 mod bans;
 mod figures;
 mod made;
@@ -11,12 +12,14 @@ mod measure;
 mod posture;
 mod record;
 mod standing;
+mod taps;
 
 use std::{collections::BTreeMap, fmt, process, time::Instant};
 
 use ipnet::IpNet;
 use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 use sipguard_common::{abi::Event, rule::Rule};
+use tokio::sync::watch;
 use tracing::{info, warn};
 
 pub use self::figures::{Deeds, Figures};
@@ -32,6 +35,7 @@ use super::{
     restore::{Entered, restore},
     safety,
     stats::{drops, signatures, stats},
+    taps::{Taps, Wanted},
     web::WebState,
 };
 use crate::{
@@ -68,6 +72,9 @@ pub struct Daemon {
     web: WebState,
     floods: Floods,
     deeds: Deeds,
+    taps: Taps,
+    /// What the mirror has to do.
+    mirror: watch::Sender<Wanted>,
 }
 
 impl fmt::Debug for Daemon {
@@ -97,6 +104,7 @@ impl Daemon {
             attached,
             next_end: next_end(&plan),
             postures: Postures::of(&plan),
+            mirror: watch::Sender::new(taps::wanted(&plan)),
             plan,
             blocks: Entries::default(),
             allows: Entries::default(),
@@ -105,6 +113,7 @@ impl Daemon {
             web: WebState::default(),
             floods: Floods::default(),
             deeds: Deeds::since(since),
+            taps: Taps::default(),
         }
     }
 
@@ -150,9 +159,13 @@ impl Daemon {
             blocked: self.blocked_tally(),
             banned: self.filter.bans().map_err(Error::Filter)?.len(),
             events: self.losses()?,
+            // Whoever asks knows.
+            alerts: 0,
             history: self.written(),
             web: self.web.report(),
             reload: self.reload.clone(),
+            capture: self.capture()?,
+            mirror: self.mirror()?,
         })
     }
 
@@ -486,6 +499,7 @@ impl Daemon {
         self.next_end = next_end(&plan);
         self.plan = plan;
         self.postures = postures;
+        self.change_mirror();
         notes.extend(self.posture_reminder());
         notes.extend(changes.settings.iter().filter(|one| needs_restart(one)).map(|setting| {
             format!("warning: {} changed: takes effect when sipguard is started again", setting.key)

@@ -2,6 +2,8 @@
 
 use std::{io, path::PathBuf};
 
+use jiff::Timestamp;
+
 use super::{FilterError, Refusal, control::MAX_REASON};
 use crate::{api::wire::Holder, policy::Diagnostics};
 
@@ -24,6 +26,8 @@ pub enum Error {
     Filter(FilterError),
     #[error("cannot read this host's addresses: {0}")]
     Host(#[from] io::Error),
+    #[error("uid {uid} takes a capture since {since:.0}; there is one at a time")]
+    Capturing { uid: u32, since: Timestamp },
     #[error("the history does not answer: its disk may stand still")]
     History,
 }
@@ -41,6 +45,9 @@ impl Error {
             Self::Covered { undo, .. } => Some(undo.clone()),
             Self::Configuration(_) => {
                 Some("the last good policy stays: correct the files and reload again".to_owned())
+            }
+            Self::Capturing { .. } => {
+                Some("wait for its end, or end it: `sipguard status` shows it".to_owned())
             }
             Self::LongReason | Self::Filter(_) | Self::Host(_) | Self::History => None,
         }

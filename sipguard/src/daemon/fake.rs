@@ -17,7 +17,7 @@ use sipguard_common::{
 use super::{Daemon, Filter, FilterError, Host, Place};
 use crate::{
     kernel::{
-        Attached, AttachedMode, BanEntry, EgressMode, EventLosses, InterfaceCounters,
+        Acquaintance, Attached, AttachedMode, BanEntry, EgressMode, EventLosses, InterfaceCounters,
         InterfaceReplies, PastBan, SourceTally, Standing, TapWish, VerifiedEntry,
     },
     offender::Offender,
@@ -35,6 +35,8 @@ pub(crate) struct Asked {
     pub(crate) lifted: bool,
     /// Who is verified.
     pub(crate) verified: Vec<VerifiedEntry>,
+    /// What it knows of every endpoint.
+    pub(crate) acquaintance: Acquaintance,
     /// What it knows of every address.
     pub(crate) standing: Standing,
     /// Who has sent what.
@@ -165,6 +167,15 @@ impl Filter for Fake {
 
     fn verified(&self) -> Result<Vec<VerifiedEntry>, FilterError> {
         Ok(self.asked().verified.clone())
+    }
+
+    fn acquaintance(
+        &self,
+        _address: IpAddr,
+        _port: Option<(u16, u8)>,
+        _policy: &Policy,
+    ) -> Result<Acquaintance, FilterError> {
+        Ok(self.asked().acquaintance)
     }
 
     fn standing(&self, _address: IpAddr, _policy: &Policy) -> Result<Standing, FilterError> {

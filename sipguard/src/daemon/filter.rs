@@ -8,8 +8,8 @@ use sipguard_common::abi::{Endpoint, Policy, Tap, TapCounts};
 
 use crate::{
     kernel::{
-        BanEntry, EventLosses, InterfaceCounters, InterfaceReplies, Kernel, PastBan, SourceTally,
-        Standing, TapWish, VerifiedEntry,
+        Acquaintance, BanEntry, EventLosses, InterfaceCounters, InterfaceReplies, Kernel, PastBan,
+        SourceTally, Standing, TapWish, VerifiedEntry,
     },
     offender::Offender,
     policy::{Plan, Target},
@@ -120,6 +120,18 @@ pub trait Filter: Send {
     /// The kernel refused.
     fn verified(&self) -> Result<Vec<VerifiedEntry>, FilterError>;
 
+    /// What is known of an endpoint, port and protocol number of IP, or without
+    /// one of the source alone.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    fn acquaintance(
+        &self,
+        address: IpAddr,
+        port: Option<(u16, u8)>,
+        policy: &Policy,
+    ) -> Result<Acquaintance, FilterError>;
+
     /// What is known of an address under the policy in force.
     ///
     /// # Errors
@@ -218,6 +230,15 @@ impl Filter for Kernel {
 
     fn verified(&self) -> Result<Vec<VerifiedEntry>, FilterError> {
         Ok(self.verified()?)
+    }
+
+    fn acquaintance(
+        &self,
+        address: IpAddr,
+        port: Option<(u16, u8)>,
+        policy: &Policy,
+    ) -> Result<Acquaintance, FilterError> {
+        Ok(self.acquaintance(address, port, policy)?)
     }
 
     fn standing(&self, address: IpAddr, policy: &Policy) -> Result<Standing, FilterError> {

@@ -1,6 +1,7 @@
 //! The running daemon: it owns the kernel's part, the policy in force and the
 //! operator's entries, and answers the control socket.
 
+mod alerts;
 mod audit;
 mod bans;
 mod config_dir;
@@ -15,16 +16,19 @@ mod nets;
 mod place;
 mod pulse;
 mod reload;
+mod report;
 mod restore;
 mod run;
 mod safety;
 mod shared;
 mod socket;
 mod stats;
+mod taps;
 mod token;
 mod web;
 mod why;
 
+pub use alerts::{ALERTS_KEPT, Board};
 pub use audit::By;
 pub use config_dir::{NoConfiguration, config_dir};
 pub use control::{Daemon, Deeds, Figures};
@@ -36,11 +40,13 @@ pub use host::Host;
 pub use place::Place;
 pub use pulse::{KEPT as PULSES_KEPT, Pulses};
 pub use reload::reload;
+pub use report::report;
 pub use restore::Entered;
 pub use run::{Options, RunError, run};
 pub use safety::Refusal;
 pub use shared::Shared;
 pub use socket::{ControlSocket, DEFAULT_SOCKET, GROUP, SocketError};
+pub use taps::{Capturing, Taps};
 pub use token::{TOKEN_FILE, Token};
 pub use web::WebState;
 pub use why::{log, why};

@@ -20,8 +20,9 @@ use tokio::{
 use tracing::{info, warn};
 
 use super::{
-    By, ControlSocket, Daemon, Entered, Error, Place, Shared, SocketError, audit::log_note, bans,
-    events::pump, memory::give_back, pulse::beat, reload, restore::restore,
+    By, ControlSocket, Daemon, Entered, Error, Place, Shared, SocketError, alerts::watch,
+    audit::log_note, bans, events::pump, memory::give_back, pulse::beat, reload, report::record,
+    restore::restore, taps,
 };
 use crate::{
     api,
@@ -137,12 +138,15 @@ async fn start_and_serve(options: &Options) -> Result<(), RunError> {
     };
     let state = options.state.clone().unwrap_or_else(|| plan.state.clone());
     let (events, bans_told) = (kernel.take_events(), kernel.take_bans_told());
+    let tapped = kernel.take_tapped();
     let daemon = Daemon::new(Box::new(kernel), place, plan, attached)
         .with_history(history.clone())
         .with_entries(entered);
     let shared = Shared::new(daemon);
     let mut tasks = JoinSet::new();
+    tasks.spawn(watch(shared.clone()));
     tasks.spawn(beat(shared.clone()));
+    tasks.spawn(record(shared.clone()));
     if let Some(events) = events {
         tasks.spawn(pump(events, shared.clone()));
     }
@@ -150,6 +154,10 @@ async fn start_and_serve(options: &Options) -> Result<(), RunError> {
         tasks.spawn(bans::pump(bans_told, shared.clone()));
     }
     tasks.spawn(api::web::listen(web, state, shared.clone()));
+    if let Some(tapped) = tapped {
+        tasks.spawn(taps::pump(tapped, shared.clone()));
+        tasks.spawn(taps::mirror(shared.clone()));
+    }
     tasks.spawn(restore_later(earlier, shared.clone()));
     serve(shared, listener, signals).await;
     drop(tasks);
@@ -276,6 +284,8 @@ async fn serve(shared: Shared, listener: UnixListener, mut signals: Signals) {
     // next event, does not.
     shared.events().close();
     shared.pulse().close();
+    shared.taps().close();
+    shared.alerts().close();
     drop(stop);
     if timeout(LAST_ANSWERS, &mut server).await.is_err() {
         server.abort();

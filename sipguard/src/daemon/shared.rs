@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::{Mutex, MutexGuard, OwnedMutexGuard};
 
-use super::{Daemon, Journal, Place, Pulses};
+use super::{Board, Daemon, Journal, Place, Pulses, Taps, report::Recorder};
 
 /// A handle to the one daemon. Each request has it to itself from beginning to
 /// end, so that none sees another half done.
@@ -20,18 +20,24 @@ struct Inner {
     place: Place,
     events: Journal,
     pulse: Pulses,
+    alerts: Board,
+    recorder: Recorder,
+    taps: Taps,
 }
 
 impl Shared {
     #[must_use]
     pub fn new(daemon: Daemon) -> Self {
-        let place = daemon.place().clone();
+        let (place, taps) = (daemon.place().clone(), daemon.taps().clone());
         Self(Arc::new(Inner {
             daemon: Mutex::new(daemon),
             reload: Arc::default(),
             place,
             events: Journal::default(),
             pulse: Pulses::default(),
+            alerts: Board::default(),
+            recorder: Recorder::default(),
+            taps,
         }))
     }
 
@@ -62,9 +68,26 @@ impl Shared {
         &self.0.pulse
     }
 
+    /// What operators are told of.
+    #[must_use]
+    pub fn alerts(&self) -> &Board {
+        &self.0.alerts
+    }
+
+    /// What the history will hold of the last minutes.
+    pub(super) fn recorder(&self) -> &Recorder {
+        &self.0.recorder
+    }
+
     /// What the kernel program told of single packets.
     #[must_use]
     pub fn events(&self) -> &Journal {
         &self.0.events
+    }
+
+    /// Who gets whole packets.
+    #[must_use]
+    pub fn taps(&self) -> &Taps {
+        &self.0.taps
     }
 }

@@ -51,6 +51,10 @@ kinds! {
     Ban = "ban";
     /// A ban that was lifted before its end.
     Unban = "unban";
+    /// An alert began.
+    Alert = "alert";
+    /// An alert is over.
+    Clear = "clear";
 }
 
 impl Kind {
@@ -63,7 +67,7 @@ impl Kind {
     /// Whether a flood can cause many of them.
     #[must_use]
     pub const fn is_of_bans(self) -> bool {
-        matches!(self, Self::Ban | Self::Unban)
+        matches!(self, Self::Ban | Self::Unban | Self::Alert | Self::Clear)
     }
 }
 
@@ -73,7 +77,8 @@ pub struct Line {
     /// On the wall clock, to the millisecond.
     pub at: Timestamp,
     pub kind: Kind,
-    /// `uid:0`, `signal`, `timer`, `sipguard`, or `rule:` with a rule.
+    /// `uid:0`, `signal`, `timer`, `sipguard`, `rule:` with a rule, or `alert:`
+    /// with one of alerts.
     pub by: String,
     /// What it happened to.
     pub target: Option<String>,

@@ -11,9 +11,11 @@ mod line;
 mod queue;
 mod state;
 mod store;
+mod totals;
 mod writer;
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::{Arc, MutexGuard},
     time::Duration,
@@ -25,8 +27,12 @@ pub use self::{
     file::FILE,
     line::{Kind, Line, Wanted},
     state::{Ban, Kept, List, OFFENCE_MEMORY, State},
+    totals::{Period, RuleTotal, SourceTotal, Span, Totals},
 };
-use self::{queue::Shared, state::Change};
+use self::{
+    queue::{Question, Shared},
+    state::Change,
+};
 use crate::{offender::Offender, policy::Target};
 
 /// How long lines are kept.
@@ -106,6 +112,17 @@ impl History {
         self.shared.set(Change::Ban(who, ban));
     }
 
+    /// How many endpoints were verified in an hour since 1970, the median of its minutes.
+    pub fn set_hour(&self, hour: i64, verified: u64) {
+        self.shared.set(Change::Hour(hour, verified));
+    }
+
+    /// The same of the last week.
+    #[must_use]
+    pub fn hours(&self) -> BTreeMap<i64, u64> {
+        self.state().hours.clone()
+    }
+
     /// The last ban of somebody, be it over.
     #[must_use]
     pub fn ban(&self, who: &Offender) -> Option<Ban> {
@@ -122,7 +139,19 @@ impl History {
     /// added before.
     #[must_use]
     pub fn lines(&self, wanted: Wanted) -> oneshot::Receiver<Vec<Line>> {
-        self.shared.ask(wanted)
+        self.shared.ask(|sender| Question::Lines(wanted, sender))
+    }
+
+    /// Adds what was counted in a period.
+    pub fn add_period(&self, period: Period) {
+        self.shared.push(Change::Period(period));
+    }
+
+    /// Asks what was counted in a span of time, with all periods that were added
+    /// before.
+    #[must_use]
+    pub fn totals(&self, span: Span) -> oneshot::Receiver<Totals> {
+        self.shared.ask(|sender| Question::Totals(span, sender))
     }
 
     /// Where it is written, and what is wrong with that.

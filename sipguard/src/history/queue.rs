@@ -9,7 +9,7 @@ use std::{
 use tokio::sync::oneshot;
 
 use super::{
-    Line, Report, Wanted,
+    Line, Report, Span, Totals, Wanted,
     state::{Change, State},
 };
 
@@ -21,7 +21,11 @@ const MAX_CHANGES: usize = 16_384;
 const MAX_QUESTIONS: usize = 64;
 
 /// Who asks, and for what.
-pub(super) type Question = (Wanted, oneshot::Sender<Vec<Line>>);
+#[derive(Debug)]
+pub(super) enum Question {
+    Lines(Wanted, oneshot::Sender<Vec<Line>>),
+    Totals(Span, oneshot::Sender<Totals>),
+}
 
 /// What the writer has to do.
 #[derive(Debug, Default)]
@@ -68,8 +72,8 @@ impl Shared {
         let mut work = lock(&self.work);
         if work.changes.len() >= MAX_CHANGES {
             match change {
-                Change::Line(_) => lock(&self.report).lost += 1,
-                Change::Entry(..) | Change::Ban(..) => work.rewrite = true,
+                Change::Line(_) | Change::Period(_) => lock(&self.report).lost += 1,
+                Change::Entry(..) | Change::Ban(..) | Change::Hour(..) => work.rewrite = true,
             }
             return;
         }
@@ -77,12 +81,15 @@ impl Shared {
         self.awake.notify_one();
     }
 
-    pub(super) fn ask(&self, wanted: Wanted) -> oneshot::Receiver<Vec<Line>> {
+    pub(super) fn ask<T>(
+        &self,
+        question: impl FnOnce(oneshot::Sender<T>) -> Question,
+    ) -> oneshot::Receiver<T> {
         let (sender, receiver) = oneshot::channel();
         let mut work = lock(&self.work);
         // Who is not let in hears so, for the sender is dropped.
         if work.questions.len() < MAX_QUESTIONS && !work.closing {
-            work.questions.push((wanted, sender));
+            work.questions.push(question(sender));
             self.awake.notify_one();
         }
         receiver
@@ -155,17 +162,18 @@ mod tests {
     #[test]
     fn questions_are_answered_or_refused() {
         let shared = Shared::default();
-        let mut asked: Vec<_> =
-            (0..=MAX_QUESTIONS).map(|_| shared.ask(Wanted::default())).collect();
+        let ask = || shared.ask(|sender| Question::Lines(Wanted::default(), sender));
+        let mut asked: Vec<_> = (0..=MAX_QUESTIONS).map(|_| ask()).collect();
         let last = asked.pop().unwrap();
         assert!(last.blocking_recv().is_err());
         let work = shared.wait(Duration::ZERO);
-        for (_, sender) in work.questions {
+        for question in work.questions {
+            let Question::Lines(_, sender) = question else { unreachable!("nobody asked that") };
             sender.send(Vec::new()).unwrap();
         }
         assert!(asked.into_iter().all(|one| one.blocking_recv().is_ok()));
         shared.close();
-        assert!(shared.ask(Wanted::default()).blocking_recv().is_err());
+        assert!(ask().blocking_recv().is_err());
         assert!(shared.wait(Duration::from_secs(60)).closing);
     }
 }

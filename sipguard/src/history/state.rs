@@ -5,11 +5,14 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use sipguard_common::{abi::BANS, rule::Rule};
 
-use super::Line;
+use super::{Line, Period};
 use crate::{offender::Offender, policy::Target};
 
 /// How long after the end of a ban another one is a repetition.
 pub const OFFENCE_MEMORY: SignedDuration = SignedDuration::from_hours(24);
+
+/// Hours whose medians are kept: a week and the hour that it ends with.
+pub(super) const KEPT_HOURS: i64 = 7 * 24 + 1;
 
 /// A list of operators' entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -76,6 +79,8 @@ impl Ban {
 pub struct State {
     pub entries: BTreeMap<(List, Target), Kept>,
     pub bans: BTreeMap<Offender, Ban>,
+    /// How many endpoints were verified, the median of each hour since 1970.
+    pub hours: BTreeMap<i64, u64>,
 }
 
 /// Something to write down.
@@ -84,17 +89,19 @@ pub(super) enum Change {
     Line(Line),
     Entry(List, Target, Option<Kept>),
     Ban(Offender, Option<Ban>),
+    Hour(i64, u64),
+    Period(Period),
 }
 
 impl State {
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
-        self.entries.is_empty() && self.bans.is_empty()
+        self.entries.is_empty() && self.bans.is_empty() && self.hours.is_empty()
     }
 
     pub(super) fn apply(&mut self, change: &Change) {
         match change {
-            Change::Line(_) => {}
+            Change::Line(_) | Change::Period(_) => {}
             Change::Entry(list, target, Some(kept)) => {
                 self.entries.insert((*list, *target), kept.clone());
             }
@@ -110,6 +117,10 @@ impl State {
             Change::Ban(who, None) => {
                 self.bans.remove(who);
             }
+            Change::Hour(hour, verified) => {
+                self.hours.insert(*hour, *verified);
+                self.hours = self.hours.split_off(&(hour - KEPT_HOURS));
+            }
         }
     }
 
@@ -120,6 +131,9 @@ impl State {
         }
         for (who, ban) in &earlier.bans {
             self.bans.entry(*who).or_insert_with(|| ban.clone());
+        }
+        for (hour, verified) in &earlier.hours {
+            self.hours.entry(*hour).or_insert(*verified);
         }
     }
 

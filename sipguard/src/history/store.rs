@@ -9,7 +9,8 @@ use sipguard_common::{abi::BANS, rule::Rule};
 
 use super::{
     KEPT_ACTIONS, KEPT_BANS, KEPT_DAYS, Kind, Line, MAX_LINES, OFFENCE_MEMORY, Wanted,
-    state::{Ban, Change, Kept, List, State},
+    state::{Ban, Change, KEPT_HOURS, Kept, List, State},
+    totals::{self, Span, Totals},
 };
 use crate::{
     offender::Offender,
@@ -77,6 +78,12 @@ CREATE TABLE bans (
 );
 ";
 
+/// Came later: a file of the first version may be without it. Hours are counted
+/// from 1970 in UTC.
+const HOURS: &str = "
+CREATE TABLE IF NOT EXISTS hours (hour INTEGER PRIMARY KEY, verified INTEGER NOT NULL);
+";
+
 /// Why a store cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum StoreError {
@@ -111,7 +118,7 @@ impl StoreError {
     }
 }
 
-type Result<T> = std::result::Result<T, StoreError>;
+pub(super) type Result<T> = std::result::Result<T, StoreError>;
 
 /// An open file, or memory.
 #[derive(Debug)]
@@ -166,6 +173,8 @@ impl Store {
         if version == 0 {
             transaction.execute_batch(SCHEMA)?;
         }
+        transaction.execute_batch(HOURS)?;
+        transaction.execute_batch(totals::TABLES)?;
         transaction.pragma_update(None, "user_version", VERSION)?;
         Ok(transaction.commit()?)
     }
@@ -183,18 +192,26 @@ impl Store {
         while let Some(row) = rows.next()? {
             state.bans.extend(ban(row)?);
         }
+        let mut hours = self.connection.prepare("SELECT hour, verified FROM hours")?;
+        let mut rows = hours.query([])?;
+        while let Some(row) = rows.next()? {
+            state.hours.insert(row.get("hour")?, row.get::<_, u32>("verified")?.into());
+        }
         Ok(state)
     }
 
     /// Replaces all that survives.
     pub(super) fn set_state(&mut self, state: &State) -> Result<()> {
         let transaction = self.connection.transaction()?;
-        transaction.execute_batch("DELETE FROM entries; DELETE FROM bans;")?;
+        transaction.execute_batch("DELETE FROM entries; DELETE FROM bans; DELETE FROM hours;")?;
         for ((list, target), kept) in &state.entries {
             set_entry(&transaction, *list, *target, Some(kept))?;
         }
         for (who, ban) in &state.bans {
             set_ban(&transaction, *who, Some(ban))?;
+        }
+        for (hour, verified) in &state.hours {
+            set_hour(&transaction, *hour, *verified)?;
         }
         Ok(transaction.commit()?)
     }
@@ -209,6 +226,8 @@ impl Store {
                     set_entry(&transaction, *list, *target, kept.as_ref())?;
                 }
                 Change::Ban(who, ban) => set_ban(&transaction, *who, ban.as_ref())?,
+                Change::Hour(hour, verified) => set_hour(&transaction, *hour, *verified)?,
+                Change::Period(period) => totals::add(&transaction, period)?,
             }
         }
         Ok(transaction.commit()?)
@@ -245,6 +264,11 @@ impl Store {
         Ok(lines)
     }
 
+    /// What was counted in a span of time.
+    pub(super) fn totals(&self, span: &Span) -> Result<Totals> {
+        totals::sum(&self.connection, span)
+    }
+
     /// The number of the newest line.
     pub(super) fn newest(&self) -> Result<i64> {
         let sql = "SELECT coalesce(max(id), 0) FROM log";
@@ -271,7 +295,8 @@ impl Store {
         let ago = |span| now.checked_sub(span).map_or(0, Timestamp::as_millisecond);
         let transaction = self.connection.transaction()?;
         transaction.execute("DELETE FROM log WHERE at < ?1", [ago(days)])?;
-        let of_bans = "kind IN ('ban', 'unban')";
+        totals::prune(&transaction, ago(days))?;
+        let of_bans = "kind IN ('ban', 'unban', 'alert', 'clear')";
         let others = format!("NOT {of_bans}");
         for (which, most) in [of_bans, &others].into_iter().zip(self.kept) {
             let sql = format!(
@@ -362,6 +387,16 @@ fn set_entry(
         reason.as_deref().map(cut),
         uid,
     ])?;
+    Ok(())
+}
+
+/// Sets the median of an hour, and forgets those that nobody asks for any more.
+fn set_hour(transaction: &Transaction<'_>, hour: i64, verified: u64) -> Result<()> {
+    let sql = "INSERT OR REPLACE INTO hours VALUES (?1, ?2)";
+    let verified = u32::try_from(verified).unwrap_or(u32::MAX);
+    transaction.prepare_cached(sql)?.execute(params![hour, verified])?;
+    let sql = "DELETE FROM hours WHERE hour < ?1 - ?2";
+    transaction.prepare_cached(sql)?.execute(params![hour, KEPT_HOURS])?;
     Ok(())
 }
 

@@ -87,6 +87,9 @@ fn fill(history: &History) -> State {
     history.set_ban(network, Some(ban(0)));
     history.set_ban(who(8, None), Some(ban(0)));
     history.set_ban(who(8, None), None);
+    history.set_hour(1_000_000, 120);
+    history.set_hour(1_000_001, u64::MAX);
+    history.set_hour(1_000_001, 130);
     history.add(about(Kind::Block, "192.0.2.0/24"));
     history.state().clone()
 }
@@ -118,6 +121,27 @@ fn n11_everything_is_there_after_a_restart() {
     use std::os::unix::fs::PermissionsExt as _;
     let mode = fs::metadata(&state_dir).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o750);
+}
+
+/// What is usual is known after a restart, a week of it, also where the file
+/// comes from a sipguard that did not keep it.
+#[test]
+fn f45_hours_survive_a_restart_for_a_week() {
+    let dir = TempDir::new().unwrap();
+    let (history, mut earlier) = History::start(dir.path());
+    loaded(&mut earlier);
+    assert!(history.close(PATIENCE));
+    let old = Connection::open(dir.path().join(FILE)).unwrap();
+    old.execute_batch("DROP TABLE hours").unwrap();
+    drop(old);
+    let (history, mut earlier) = History::start(dir.path());
+    loaded(&mut earlier);
+    (0..200).for_each(|hour| history.set_hour(1_000_000 + hour, 5));
+    assert!(history.close(PATIENCE));
+    let (history, mut earlier) = History::start(dir.path());
+    let hours = loaded(&mut earlier).hours;
+    assert_eq!(history.hours(), hours);
+    assert_eq!((hours.len(), hours.first_key_value()), (170, Some((&1_000_030, &5))));
 }
 
 /// Whoever is dropped without a word has written all the same.

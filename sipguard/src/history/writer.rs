@@ -13,7 +13,7 @@ use tracing::{info, warn};
 
 use super::{
     Line, Wanted, file,
-    queue::{Shared, Work},
+    queue::{Question, Shared, Work},
     state::{Change, State},
     store::{Store, StoreError},
 };
@@ -94,9 +94,16 @@ impl<'a> Writer<'a> {
         loop {
             let Work { changes, questions, rewrite, closing } = self.shared.wait(RETRY);
             self.write(&changes, rewrite);
-            for (wanted, sender) in questions {
+            for question in questions {
                 // Who has gone needs no answer.
-                let _ = sender.send(self.lines(&wanted));
+                match question {
+                    Question::Lines(wanted, sender) => {
+                        let _ = sender.send(self.lines(&wanted));
+                    }
+                    Question::Totals(span, sender) => {
+                        let _ = sender.send(self.read(|store| store.totals(&span)));
+                    }
+                }
             }
             if closing {
                 return;
@@ -202,7 +209,7 @@ impl<'a> Writer<'a> {
             .iter()
             .filter_map(|change| match change {
                 Change::Line(line) => Some(line.clone()),
-                Change::Entry(..) | Change::Ban(..) => None,
+                Change::Entry(..) | Change::Ban(..) | Change::Hour(..) | Change::Period(..) => None,
             })
             .collect();
         let added = self.store.as_mut().map(|store| store.add(&lines));
@@ -243,13 +250,17 @@ impl<'a> Writer<'a> {
     }
 
     fn lines(&mut self, wanted: &Wanted) -> Vec<Line> {
-        let Some(store) = &self.store else { return Vec::new() };
-        match store.lines(wanted) {
-            Ok(lines) => lines,
+        self.read(|store| store.lines(wanted))
+    }
+
+    fn read<T: Default>(&mut self, what: impl Fn(&Store) -> Result<T, StoreError>) -> T {
+        let Some(store) = &self.store else { return T::default() };
+        match what(store) {
+            Ok(found) => found,
             Err(error) => {
                 self.failed(&error);
                 let store = self.store.as_ref();
-                store.and_then(|store| store.lines(wanted).ok()).unwrap_or_default()
+                store.and_then(|store| what(store).ok()).unwrap_or_default()
             }
         }
     }

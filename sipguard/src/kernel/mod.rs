@@ -55,7 +55,7 @@ pub use self::{
     tallies::SourceTally,
     taps::{TapWish, Tapped, TappedReader},
     test_run::{Action, BenchKernel, Outgoing, TestKernel, Verdict},
-    verified::{FailuresEntry, How, Reply, SiteEntry, Standing, VerifiedEntry},
+    verified::{Acquaintance, FailuresEntry, How, Reply, SiteEntry, Standing, VerifiedEntry},
 };
 use crate::{
     offender::Offender,
@@ -310,6 +310,20 @@ impl Kernel {
     /// Where the kernel refuses.
     pub fn verified(&self) -> Result<Vec<VerifiedEntry>, KernelError> {
         verified::all(&self.learned)
+    }
+
+    /// What is known of an endpoint (port and protocol number of IP), or without
+    /// one of the source alone. Takes no time.
+    ///
+    /// # Errors
+    /// Where the kernel refuses.
+    pub fn acquaintance(
+        &self,
+        address: IpAddr,
+        port: Option<(u16, u8)>,
+        policy: &Policy,
+    ) -> Result<Acquaintance, KernelError> {
+        verified::acquaintance(&self.learned, bans::key(address), port, policy)
     }
 
     /// What is known of an address under the policy in force. Takes as long.

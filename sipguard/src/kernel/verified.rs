@@ -195,6 +195,37 @@ pub(super) fn standing(
     })
 }
 
+/// What is known of one endpoint: two look-ups.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Acquaintance {
+    /// Since when it is verified, if it is.
+    pub since: Option<Timestamp>,
+    /// Whether endpoints of its source are verified, or were within a day.
+    pub is_site: bool,
+    /// Whether they are now.
+    pub is_site_now: bool,
+}
+
+/// What is known of an endpoint, or without one of a source.
+pub(super) fn acquaintance(
+    learned: &LearnedMaps,
+    address: Address,
+    port: Option<(u16, u8)>,
+    policy: &Policy,
+) -> Result<Acquaintance, KernelError> {
+    let clock = Clock::read();
+    let site = learned.site(&address.source(policy.source_mask))?;
+    let endpoint =
+        port.map(|(port, protocol)| Endpoint::new(address, port.to_be_bytes(), protocol));
+    let kept = endpoint.map(|endpoint| learned.endpoint(&endpoint)).transpose()?.flatten();
+    let holds = kept.filter(|(verified, _)| clock.now_ns() < verified.expires_ns);
+    Ok(Acquaintance {
+        since: holds.map(|(verified, _)| clock.at(verified.since_ns)),
+        is_site_now: site.as_ref().is_some_and(|site| clock.now_ns() < site.until_ns),
+        is_site: site.is_some_and(|site| site.is_remembered(clock.now_ns())),
+    })
+}
+
 fn site_entry(site: &Site, clock: Clock) -> SiteEntry {
     SiteEntry {
         accounts: accounts(site),

@@ -164,14 +164,26 @@ impl Plan {
                 new: self.signatures.len(),
                 changed: old.signatures != self.signatures,
             },
-            settings: old
-                .settings()
-                .into_iter()
-                .zip(self.settings())
-                .filter(|((_, old), (_, new))| old != new)
-                .map(|((key, old), (_, new))| Setting { key, old, new })
-                .collect(),
+            settings: self.other_settings(old),
         }
+    }
+
+    fn other_settings(&self, old: &Self) -> Vec<Setting> {
+        let mut changed: Vec<Setting> = old
+            .settings()
+            .into_iter()
+            .zip(self.settings())
+            .filter(|((_, old), (_, new))| old != new)
+            .map(|((key, old), (_, new))| Setting { key, old, new })
+            .collect();
+        // Of passwords only the names are compared above.
+        if let (Some(before), Some(after)) = (&old.mirror.password, &self.mirror.password)
+            && before != after
+        {
+            let [key, old, new] = ["mirror.password", "set", "another"].map(str::to_owned);
+            changed.push(Setting { key, old, new });
+        }
+        changed
     }
 
     /// Every single setting with its key, always in the same order.
@@ -194,6 +206,8 @@ impl Plan {
             limits,
             events,
             web,
+            mirror,
+            alerts,
             trusted: _,
             blocked: _,
             protected: _,
@@ -263,6 +277,17 @@ impl Plan {
             let mode = modes.rules.get(&rule).copied().unwrap_or_default();
             settings.push((format!("rules.{}.mode", rule.name()), mode.name().to_owned()));
         }
+        let collector = mirror.collector.as_ref().map_or_else(String::new, ToString::to_string);
+        for (key, value) in [
+            ("collector", format!("\"{collector}\"")),
+            ("id", mirror.id.to_string()),
+            ("sample", mirror.sample.to_string()),
+            ("rules", mirror.rule_names()),
+            ("password", mirror.password_name().to_owned()),
+        ] {
+            settings.push((format!("mirror.{key}"), value));
+        }
+        settings.extend(alerts.listed());
         settings
     }
 }

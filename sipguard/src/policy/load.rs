@@ -52,20 +52,44 @@ pub fn load_at(dir: &Path, now: Timestamp) -> Result<(Plan, Vec<Diagnostic>), Di
             format!("make it, with the files {}", FILES.join(", ")),
         )]));
     }
+    load_from(|name| Source::read(&dir.join(name)), now)
+}
+
+/// As [`load_at`], of texts by the name of their file; the other files are
+/// empty. For what is not written yet.
+///
+/// # Errors
+/// As there.
+pub fn load_texts(
+    texts: &[(&str, &str)],
+    now: Timestamp,
+) -> Result<(Plan, Vec<Diagnostic>), Diagnostics> {
+    let text = |name: &str| texts.iter().find(|(file, _)| *file == name);
+    let source = |name: &str| {
+        let text = text(name).map_or("", |(_, text)| text);
+        Ok(Source::new(Path::new(name), text.to_owned()))
+    };
+    load_from(source, now)
+}
+
+fn load_from(
+    open: impl Fn(&str) -> Result<Source, Box<Diagnostic>>,
+    now: Timestamp,
+) -> Result<(Plan, Vec<Diagnostic>), Diagnostics> {
     let mut plan = Plan::default();
     let mut found = Vec::new();
-    with_table(dir, SETTINGS, &mut found, |table, problems| {
+    with_table(open(SETTINGS), &mut found, |table, problems| {
         settings::read(table, &mut plan, problems);
     });
-    with_table(dir, TRUSTED, &mut found, |table, problems| {
+    with_table(open(TRUSTED), &mut found, |table, problems| {
         plan.trusted = peers::read(table, problems).into();
     });
-    with_file(dir, BLACKLIST, &mut found, |source, problems| {
+    with_file(open(BLACKLIST), &mut found, |source, problems| {
         let entries = blocks::read(source, now, problems);
         lint::blocks(&entries, &plan.trusted, problems);
         plan.blocked = blocks::into_map(entries).into();
     });
-    with_table(dir, SIGNATURES, &mut found, |table, problems| {
+    with_table(open(SIGNATURES), &mut found, |table, problems| {
         read_signatures(table, &mut plan, problems);
     });
     if found.iter().any(|finding| finding.severity == Severity::Error) {
@@ -76,12 +100,11 @@ pub fn load_at(dir: &Path, now: Timestamp) -> Result<(Plan, Vec<Diagnostic>), Di
 }
 
 fn with_table(
-    dir: &Path,
-    name: &str,
+    source: Result<Source, Box<Diagnostic>>,
     found: &mut Vec<Diagnostic>,
     read: impl FnOnce(&DeTable<'_>, &mut Problems<'_>),
 ) {
-    with_file(dir, name, found, |source, problems| {
+    with_file(source, found, |source, problems| {
         if let Some(table) = document::parse(source, problems) {
             read(&table, problems);
         }
@@ -89,12 +112,11 @@ fn with_table(
 }
 
 fn with_file(
-    dir: &Path,
-    name: &str,
+    source: Result<Source, Box<Diagnostic>>,
     found: &mut Vec<Diagnostic>,
     read: impl for<'s> FnOnce(&'s Source, &mut Problems<'s>),
 ) {
-    let source = match Source::read(&dir.join(name)) {
+    let source = match source {
         Ok(source) => source,
         Err(finding) => {
             found.push(*finding);

@@ -3,6 +3,7 @@
 //! Nothing here knows the kernel. A plan is what the maps shall hold; another
 //! room brings it there.
 
+mod alerts;
 mod auth;
 mod automaton;
 mod blocks;
@@ -15,6 +16,7 @@ mod events;
 mod limits;
 mod lint;
 mod load;
+mod mirror;
 mod modes;
 mod peers;
 mod places;
@@ -29,6 +31,9 @@ mod source;
 mod target;
 mod web;
 
+pub use alerts::{
+    Action, ActionKind, AlertRule, AlertRuleSettings, AlertSettings, AlertSeverity, Span, Threshold,
+};
 pub use auth::{AuthProfile, AuthSettings};
 pub use automaton::{Size, TooLarge, compile};
 pub use changes::{Changes, ListChange, Setting, SignatureChange};
@@ -37,12 +42,14 @@ pub use cps::CpsClass;
 pub use diagnostic::{Diagnostic, Diagnostics, Excerpt, Severity};
 pub use events::EventSettings;
 pub use limits::{Limits, MessageLimits, PortLimit, SubnetLimit};
-pub use load::{BLACKLIST, FILES, SETTINGS, SIGNATURES, TRUSTED, load, load_at};
+pub use load::{BLACKLIST, FILES, SETTINGS, SIGNATURES, TRUSTED, load, load_at, load_texts};
+pub use mirror::{Collector, MirrorSettings, Password};
 pub use modes::{Modes, RuleMode};
 pub use places::{Place, Places};
 pub use plan::{Block, MAX_BLOCKED, MAX_TRUSTED, Peer, Plan, Ports};
 pub use rate::{MAX_BURST, Rate, RateError, RateLimit};
 pub use settings::MAX_PROTECTED;
+pub(crate) use settings::unsafe_program;
 pub use shared::Shared;
 pub use signature::{Condition, Match, Signature, field_name};
 pub use signatures::{MAX_REGEX, MAX_TEXT};

@@ -20,11 +20,13 @@ use sipguard_common::{
 };
 
 use super::{
+    alerts::AlertSettings,
     auth::AuthSettings,
     choices::{Fragments, Mode, OptionsRule, Posture, Stealth},
     cps::CpsClass,
     events::EventSettings,
     limits::{Limits, quarter},
+    mirror::MirrorSettings,
     modes::{Modes, RuleMode},
     shared::Shared,
     signature::Signature,
@@ -144,6 +146,8 @@ pub struct Plan {
     pub modes: Modes,
     pub limits: Limits,
     pub events: EventSettings,
+    pub mirror: MirrorSettings,
+    pub alerts: Arc<AlertSettings>,
     pub web: WebSettings,
     pub trusted: Shared<BTreeMap<Target, Peer>>,
     pub blocked: Shared<BTreeMap<IpNet, Block>>,
@@ -280,6 +284,8 @@ impl Default for Plan {
             modes: Modes::default(),
             limits: Limits::default(),
             events: EventSettings::default(),
+            mirror: MirrorSettings::default(),
+            alerts: Arc::default(),
             web: WebSettings::default(),
             trusted: Shared::default(),
             blocked: Shared::default(),
@@ -314,6 +320,8 @@ impl fmt::Debug for Plan {
             .field("modes", &self.modes)
             .field("limits", &self.limits)
             .field("events", &self.events)
+            .field("mirror", &self.mirror)
+            .field("alerts", &self.alerts)
             .field("web", &self.web)
             .field("trusted", &self.trusted)
             .field("blocked", &self.blocked)

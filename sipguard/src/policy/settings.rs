@@ -14,12 +14,16 @@ use super::{
     target::parse_net,
 };
 
+pub(super) mod alerts;
 pub(super) mod auth;
 pub(super) mod events;
 pub(super) mod limits;
+pub(super) mod mirror;
 pub(super) mod rules;
 pub(super) mod values;
 pub(super) mod web;
+
+pub(crate) use alerts::unsafe_program;
 
 /// Protected destinations at most.
 pub const MAX_PROTECTED: usize = 4096;
@@ -36,6 +40,8 @@ pub(super) const SECTIONS: &[&str] = &[
     "control",
     "state",
     "web",
+    "mirror",
+    "alerts",
 ];
 pub(super) const INTERFACES: &[&str] = &["names", "mode"];
 pub(super) const SIP: &[&str] = &["ports", "tls_ports", "addresses", "keepalives"];
@@ -88,6 +94,12 @@ pub(super) fn read(table: &DeTable<'_>, plan: &mut Plan, problems: &mut Problems
     }
     if let Some(section) = root.section("web", web::WEB, problems) {
         web::web(section, plan, problems);
+    }
+    if let Some(section) = root.section("mirror", mirror::MIRROR, problems) {
+        mirror::mirror(section, plan, problems);
+    }
+    if let Some(section) = root.section("alerts", alerts::ALERTS, problems) {
+        alerts::alerts(section, plan, problems);
     }
     root.finish(problems);
 }

@@ -14,9 +14,14 @@ pub enum Tool {
     Baresip,
     Curl,
     Ethtool,
+    /// The server; its client lies beside it.
+    Fail2ban,
     Ip,
+    Ipset,
     /// Restores a whole iptables rule set at once.
     Iptables,
+    /// The one that needs no nftables.
+    IptablesLegacy,
     Kamailio,
     Nft,
     Prometheus,
@@ -28,9 +33,11 @@ pub enum Tool {
     /// The Python that has sipvicious.
     Sipvicious,
     Sipguard,
+    Sngrep,
     /// Traffic control.
     Tc,
     Tcpdump,
+    Tshark,
     Unshare,
     XdpFilter,
     /// The XDP programs of the benchmarks.
@@ -45,6 +52,9 @@ impl Tool {
             Self::Baresip => return on_path("baresip"),
             Self::Curl => return on_path("curl"),
             Self::Ethtool => return on_path("ethtool"),
+            Self::Fail2ban => return on_path("fail2ban-server"),
+            Self::Ipset => return on_path("ipset"),
+            Self::IptablesLegacy => return on_path("iptables-legacy"),
             Self::Iptables => return on_path("iptables-legacy-restore"),
             Self::Nft => return on_path("nft"),
             Self::XdpFilter => return on_path("xdp-filter"),
@@ -55,8 +65,10 @@ impl Tool {
             Self::Setpriv => return on_path("setpriv"),
             Self::Sipp => return on_path("sipp"),
             Self::Sipsak => return on_path("sipsak"),
+            Self::Sngrep => return on_path("sngrep"),
             Self::Tc => return on_path("tc"),
             Self::Tcpdump => return on_path("tcpdump"),
+            Self::Tshark => return on_path("tshark"),
             Self::Unshare => return on_path("unshare"),
             Self::Sipvicious => {
                 let tools = env::var_os("SIPGUARD_TOOLS")

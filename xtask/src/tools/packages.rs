@@ -58,6 +58,8 @@ pub(crate) const TESTS: &[Package] = &[
     Package::new("curl", "/usr/bin/curl", "asking the control socket by hand"),
     Package::new("procps", "/usr/bin/pgrep", "watching processes in the tests"),
     Package::new("tcpdump", "/usr/bin/tcpdump", "seeing what reached the server"),
+    Package::new("tshark", "/usr/bin/tshark", "reading captures as an operator would"),
+    Package::new("sngrep", "/usr/bin/sngrep", "a collector of mirrored packets"),
     Package::new("sipsak", "/usr/bin/sipsak", "a scanner, and a prober of trunks"),
     Package::new("sip-tester", "/usr/bin/sipp", "registrations and calls"),
     Package::new("baresip-core", "/usr/bin/baresip", "a softphone"),
@@ -65,15 +67,17 @@ pub(crate) const TESTS: &[Package] = &[
         .masking("kamailio.service"),
     Package::new("prometheus", "/usr/bin/prometheus", "scraping metrics")
         .masking("prometheus.service"),
+    Package::new("iptables", "/usr/sbin/iptables-legacy-restore", "rules to import, and a rival"),
+    Package::new("nftables", "/usr/sbin/nft", "rules to import, and a rival"),
+    Package::new("ipset", "/usr/sbin/ipset", "sets to import"),
+    Package::new("fail2ban", "/usr/bin/fail2ban-server", "bans to import")
+        .masking("fail2ban.service"),
     PYTHON_VENV,
 ];
 
 /// For `bench`, besides [`TESTS`].
-pub(crate) const BENCH: &[Package] = &[
-    Package::new("iptables", "/usr/sbin/iptables-legacy-restore", "a filter to compare with"),
-    Package::new("nftables", "/usr/sbin/nft", "a filter to compare with"),
-    Package::new("xdp-tools", "/usr/sbin/xdp-filter", "a filter to compare with"),
-];
+pub(crate) const BENCH: &[Package] =
+    &[Package::new("xdp-tools", "/usr/sbin/xdp-filter", "a filter to compare with")];
 
 /// For `kernels` and `ci`.
 pub(crate) const KERNELS: &[Package] = &[

@@ -387,3 +387,15 @@ fn addresses_that_a_browser_can_use() {
         assert_eq!(listener::reachable(address.parse().unwrap()).to_string(), expected);
     }
 }
+
+/// Whoever may look over loopback may not take whole packets.
+#[test]
+fn f37_no_capture_is_taken_over_tcp() {
+    let running = Running::start(&[]);
+    let bearer = format!("Authorization: Bearer {}", running.token());
+    for headers in [&[running.host().as_str()][..], &[&running.host(), &bearer]] {
+        let (status, _, body) = running.ask("GET /v1/capture?count=1", headers, "");
+        assert!(status == 403 && body.contains("control socket"), "{status} {body}");
+    }
+    assert!(running.fake.take().is_empty());
+}

@@ -21,7 +21,8 @@ pub struct Pulse {
     /// Each rule that has ever counted something, but `not_sip`.
     pub rules: Vec<RuleRate>,
     pub replies: Vec<ReplyRate>,
-    /// The 50 busiest, busiest first.
+    /// The 50 busiest, busiest first; then up to 20 of the others that send OPTIONS,
+    /// those with most first.
     pub sources: Vec<SourceRate>,
     /// Verified endpoints and bans that hold. With very many of them this is not
     /// counted each second.

@@ -6,9 +6,10 @@ use sipguard_common::abi::{BANS, ENDPOINTS, ENDPOINTS_UNPROVEN, MAX_BLOCKED, MAX
 
 use super::{Daemon, Error};
 use crate::{
-    api::wire::MapFill,
+    api::wire::{InterfaceMode, MapFill},
     daemon::pulse::{Held, Readings},
-    kernel::{InterfaceCounters, InterfaceReplies},
+    kernel::{Attached, InterfaceCounters, InterfaceReplies},
+    policy::Modes,
 };
 
 impl Daemon {
@@ -30,6 +31,20 @@ impl Daemon {
             events_lost: losses.lost,
             events_suppressed: losses.suppressed,
         })
+    }
+
+    /// What is protected, and how.
+    pub(in crate::daemon) fn interface_modes(&self) -> Vec<InterfaceMode> {
+        let one = |one: &Attached| InterfaceMode {
+            name: one.name.clone(),
+            mode: one.mode.name().to_owned(),
+        };
+        self.attached.iter().map(one).collect()
+    }
+
+    /// How strictly each rule is applied.
+    pub(in crate::daemon) fn modes(&self) -> &Modes {
+        &self.plan.modes
     }
 
     /// What takes longer to count. Walks large maps.

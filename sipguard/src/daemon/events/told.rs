@@ -8,7 +8,7 @@ use std::{
 use jiff::{SignedDuration, Timestamp, Unit};
 use nix::time::{ClockId, clock_gettime};
 use sipguard_common::{
-    abi::{Address, BanMade, EVENT_BYTES, Event, outcome},
+    abi::{Address, BanMade, EVENT_BYTES, Endpoint, Event, outcome},
     method::Method,
     rule::Rule,
 };
@@ -73,6 +73,33 @@ impl Told {
     pub fn method(&self) -> Option<Method> {
         let number = usize::from(self.event.method);
         Method::ALL.get(number).copied().filter(|method| *method != Method::Unknown)
+    }
+
+    /// Whether it is a ban, and not a packet.
+    #[must_use]
+    pub fn is_ban(&self) -> bool {
+        self.is_ban
+    }
+
+    /// Whether the rule only observes.
+    #[must_use]
+    pub fn would(&self) -> bool {
+        self.event.outcome == outcome::WOULD_DROP
+    }
+
+    /// The address, with port and protocol number of IP where there are any.
+    pub(in crate::daemon) fn place(&self) -> (IpAddr, Option<(u16, u8)>) {
+        let port = self.port(self.event.source_port).map(|port| (port, self.event.protocol));
+        (self.source(), port)
+    }
+
+    /// The key of a ban.
+    pub(in crate::daemon) fn endpoint(&self) -> Endpoint {
+        let Event { source, source_port, protocol, .. } = self.event;
+        match protocol {
+            0 => Endpoint::whole(source),
+            _ => Endpoint::new(source, source_port, protocol),
+        }
     }
 
     /// As the control socket tells it.

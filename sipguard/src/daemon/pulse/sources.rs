@@ -10,6 +10,10 @@ use crate::{api::wire::SourceRate, kernel::SourceTally};
 /// Sources that are told.
 const BUSIEST: usize = 50;
 
+/// Of the others, those with most OPTIONS: a slow scan stays to be seen where
+/// many customers send more.
+const PROBING: usize = 20;
+
 /// After how long a source that is quiet is forgotten, in nanoseconds: the next
 /// packet shows it again.
 const QUIET_NS: u64 = 300 * 1_000_000_000;
@@ -55,7 +59,11 @@ impl Sources {
         }
         self.0.retain(|_, one| now_ns.saturating_sub(one.tally.last_ns) <= QUIET_NS);
         busy.sort_by_key(|(packets, rate)| (Reverse(*packets), rate.source.clone()));
-        busy.truncate(BUSIEST);
+        let mut rest = busy.split_off(BUSIEST.min(busy.len()));
+        rest.retain(|(_, rate)| rate.options > 0.0);
+        rest.sort_by(|(_, a), (_, b)| b.options.total_cmp(&a.options));
+        rest.truncate(PROBING);
+        busy.extend(rest);
         busy.into_iter().map(|(_, rate)| rate).collect()
     }
 }
@@ -161,6 +169,21 @@ mod tests {
         // Who is silent is not told.
         let next = vec![tally(one, 14, 14, Rule::Options)];
         assert_eq!(sources.turn(1_001 * S, 1.0, next, false), []);
+    }
+
+    #[test]
+    fn a_slow_scan_is_seen_behind_busy_customers() {
+        let customer = |host: usize| {
+            let source = format!("192.0.2.{host}/32");
+            SourceTally { options: 0, ..tally(&source, 90, 90, Rule::Verified) }
+        };
+        let mut all: Vec<SourceTally> = (0..2 * BUSIEST).map(customer).collect();
+        all.push(tally("198.51.100.7/32", 2, 2, Rule::Options));
+        let mut sources = Sources::default();
+        sources.turn(1_000 * S, 1.0, Vec::new(), true);
+        let busy = sources.turn(1_000 * S, 1.0, all, false);
+        assert_eq!(busy.len(), BUSIEST + 1);
+        assert_eq!(busy.last().map(|one| one.source.as_str()), Some("198.51.100.7"));
     }
 
     #[test]

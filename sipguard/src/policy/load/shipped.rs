@@ -7,10 +7,10 @@ use toml::de::{DeTable, DeValue};
 
 use super::*;
 use crate::policy::{
-    AuthProfile, Condition, Match, Signature, blocks, lint,
+    AlertRule, AuthProfile, Condition, Match, Signature, blocks, lint,
     modes::dropping,
     peers,
-    settings::{self, auth, events, limits, rules, values, web},
+    settings::{self, alerts, auth, events, limits, mirror, rules, values, web},
     signatures,
 };
 
@@ -92,6 +92,8 @@ fn every_key_is_documented() {
         (&["events"], events::EVENTS),
         (&["control"], settings::CONTROL),
         (&["web"], web::WEB),
+        (&["mirror"], mirror::MIRROR),
+        (&["alerts"], alerts::ALERTS),
     ] {
         for key in keys {
             let value = section(path).and_then(|at| at.get(*key).cloned());
@@ -110,6 +112,24 @@ fn every_key_is_documented() {
             let described = format!("\n#   {key} ");
             assert!(text(name).contains(&described), "{key} is not described in config/{name}");
         }
+    }
+}
+
+/// Keys of actions and of alert rules are described once, in lists; each rule
+/// shows its own.
+#[test]
+fn keys_of_alerts_are_described() {
+    let text = text(SETTINGS);
+    let rules = AlertRule::ALL.iter().map(|rule| (*rule, alerts::keys(*rule)));
+    for (rule, keys) in rules {
+        let line = text.lines().find(|line| line.starts_with(&format!("{} = {{ ", rule.name())));
+        for key in keys {
+            assert!(text.contains(&format!("\n#   {key} ")), "{key}");
+            assert!(line.unwrap().contains(key) || *key == "actions", "{line:?} {key}");
+        }
+    }
+    for key in alerts::ACTION {
+        assert!(text.contains(&format!("\n#   {key} ")), "{key} is not described");
     }
 }
 

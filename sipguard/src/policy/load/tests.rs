@@ -1,7 +1,9 @@
 //! Files in, plans and findings out.
 
+mod alerts;
 mod auth;
 mod limits;
+mod mirror;
 
 use std::{fs, time::Instant};
 
@@ -140,7 +142,7 @@ event = { burst = 0 }
     let found = config.load().unwrap_err();
     let shown = brief(&found.0);
     let expected = [
-        "1:1 unknown key `colour` | what can stand here: interfaces, sip, policy, auth, limits, rules, events, control, state, web",
+        "1:1 unknown key `colour` | what can stand here: interfaces, sip, policy, auth, limits, rules, events, control, state, web, mirror, alerts",
         "3:1 unknown key `name` | did you mean `names`?",
         r#"4:8 `mode` cannot be `fast` | write "auto" or "native" or "generic""#,
         "6:10 `ports` must be between 1 and 65535 | write a whole number of 1 to 65535",
