@@ -128,6 +128,7 @@ fn f41_a_real_prometheus_scrapes_sipguard_under_traffic() -> Result<()> {
         "sipguard_stranger_requests_total{method=\"OPTIONS\",verdict=\"drop\"}",
         30.0,
     )?;
+    becomes(&prometheus, "sum(sipguard_signature_matches_total)", 30.0)?;
     becomes(&prometheus, "sipguard_bans_total{rule=\"auth\"}", 1.0)?;
     becomes(&prometheus, "sipguard_active_bans", 1.0)?;
     becomes(&prometheus, "sipguard_verified_endpoints", 3.0)?;

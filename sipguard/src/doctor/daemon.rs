@@ -115,9 +115,10 @@ mod tests {
                 { "name": "eth0", "ifindex": 2, "mode": "native", "note": null, "egress": "tcx" }
             ],
             "signatures": 69, "trusted": { "file": 2, "operator": 0 },
-            "blocked": { "file": 0, "operator": 0 }, "banned": 0,
+            "blocked": { "file": 0, "operator": 0 }, "fed": 0, "banned": 0, "alerts": 0,
             "events": { "suppressed": 0, "lost": 0 },
-            "history": { "file": "/x", "problem": null, "lost": 0 }, "reload": null
+            "history": { "file": "/x", "problem": null, "lost": 0 },
+            "web": { "listen": null, "problem": null }, "reload": null
         });
         assert!(judge(&status(&json)).iter().all(|finding| finding.level == Level::Ok));
         let running = Running::Yes(Box::new(status(&json)));

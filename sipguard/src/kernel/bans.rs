@@ -12,7 +12,7 @@ use aya::{
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use jiff::Timestamp;
 use sipguard_common::{
-    abi::{self, Address, Ban, Endpoint, bans_made},
+    abi::{Address, Ban, Endpoint, bans_made},
     rule::Rule,
 };
 
@@ -182,7 +182,7 @@ impl Bans {
     }
 
     fn walk(&self) -> Result<std::collections::HashMap<Endpoint, Ban>, KernelError> {
-        entries(&self.map, abi::BANS).map_err(KernelError::map("reading bans"))
+        entries(&self.map).map_err(KernelError::map("reading bans"))
     }
 
     /// Whom a key of the map stands for.

@@ -8,11 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aya::{
     Ebpf,
-    maps::{MapData, PerCpuArray, PerCpuValues},
+    maps::{IterableMap as _, MapData, PerCpuArray, PerCpuValues},
 };
 use sipguard_common::automaton::{MAX_SIGNATURES, SIGNATURE_SLOTS};
 
-use super::{KernelError, typed};
+use super::{KernelError, batch, typed, walk::failed};
 use crate::policy::Signature;
 
 /// The slot of each name.
@@ -20,12 +20,15 @@ pub(super) type Slots = BTreeMap<String, u16>;
 
 pub(super) struct SignatureHits {
     map: PerCpuArray<MapData, u64>,
+    cpus: usize,
     slots: Slots,
 }
 
 impl SignatureHits {
     pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self, KernelError> {
-        Ok(Self { map: typed(ebpf, "SIGNATURE_HITS")?, slots: Slots::new() })
+        let cpus =
+            aya::util::nr_cpus().map_err(|(what, source)| KernelError::Io { what, source })?;
+        Ok(Self { map: typed(ebpf, "SIGNATURE_HITS")?, cpus, slots: Slots::new() })
     }
 
     /// Slots for the signatures of a coming policy; those of the present one
@@ -43,9 +46,7 @@ impl SignatureHits {
 
     fn clear(&mut self, slot: u16) -> Result<(), KernelError> {
         let context = KernelError::map("clearing a signature's count");
-        let cpus =
-            aya::util::nr_cpus().map_err(|(what, source)| KernelError::Io { what, source })?;
-        let zero = PerCpuValues::try_from(vec![0u64; cpus])
+        let zero = PerCpuValues::try_from(vec![0u64; self.cpus])
             .map_err(|source| KernelError::Io { what: "counting CPUs", source })?;
         self.map.set(u32::from(slot), zero, 0).map_err(context)
     }
@@ -67,14 +68,14 @@ impl SignatureHits {
 
     /// Packets by name.
     pub(super) fn read(&self) -> Result<BTreeMap<String, u64>, KernelError> {
+        let first = self.slots.values().max().map_or(0, |last| usize::from(*last) + 1);
+        let sums = batch::sums(self.map.map(), first, self.cpus)
+            .map_err(failed)
+            .map_err(KernelError::map("reading the signatures' counts"))?;
         let read = |(name, slot): (&String, &u16)| {
-            let per_cpu = self
-                .map
-                .get(&u32::from(*slot), 0)
-                .map_err(KernelError::map("reading a signature's count"))?;
-            Ok((name.clone(), per_cpu.iter().sum()))
+            (name.clone(), sums.get(usize::from(*slot)).copied().unwrap_or_default())
         };
-        self.slots.iter().map(read).collect()
+        Ok(self.slots.iter().map(read).collect())
     }
 }
 

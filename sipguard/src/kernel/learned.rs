@@ -5,7 +5,7 @@ use aya::{
     maps::{HashMap, MapData, MapError, PerCpuArray},
 };
 use sipguard_common::{
-    abi::{self, Address, Endpoint, Failures, Replies, Site, Verified},
+    abi::{Address, Endpoint, Failures, Replies, Site, Verified},
     known,
 };
 
@@ -114,11 +114,8 @@ impl LearnedMaps {
     /// the evidence cannot be forged. Walks large maps.
     pub(super) fn endpoints(&self) -> Result<Vec<(Endpoint, Verified, bool)>, KernelError> {
         let mut all = Vec::new();
-        for (map, capacity, is_proven) in [
-            (&self.endpoints, abi::ENDPOINTS, true),
-            (&self.unproven, abi::ENDPOINTS_UNPROVEN, false),
-        ] {
-            let kept = entries(map, capacity).map_err(reading())?;
+        for (map, is_proven) in [(&self.endpoints, true), (&self.unproven, false)] {
+            let kept = entries(map).map_err(reading())?;
             all.extend(kept.into_iter().map(|(key, value)| (key, value, is_proven)));
         }
         Ok(all)
@@ -126,7 +123,7 @@ impl LearnedMaps {
 
     /// All that was refused to somebody. Walks a large map.
     pub(super) fn all_failures(&self) -> Result<Vec<(Endpoint, Failures)>, KernelError> {
-        let kept = entries(&self.failures, abi::FAILURES).map_err(reading())?;
+        let kept = entries(&self.failures).map_err(reading())?;
         Ok(kept.into_iter().collect())
     }
 

@@ -2,6 +2,7 @@
 
 mod attach;
 mod bans;
+mod batch;
 mod btf;
 mod buckets;
 mod clock;

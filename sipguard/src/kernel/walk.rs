@@ -4,16 +4,21 @@ use std::{borrow::Borrow, collections::HashMap as Found, hash::Hash};
 
 use aya::{
     Pod,
-    maps::{HashMap, MapData, MapError},
+    maps::{HashMap, IterableMap as _, MapData, MapError},
+    sys::SyscallError,
 };
 
-/// Reads a whole map of at most `capacity` entries: two system calls for each,
-/// so for an operator's command and never for a scrape. Where an entry goes
-/// while it is the last one read, the kernel begins anew: entries are kept once,
-/// and the walk ends by itself.
+use super::batch;
+
+/// Reads a whole map. An entry that moves meanwhile is kept once.
 pub(super) fn entries<M: Borrow<MapData>, K: Pod + Eq + Hash, V: Pod>(
     map: &HashMap<M, K, V>,
-    capacity: usize,
 ) -> Result<Found<K, V>, MapError> {
-    map.iter().take(4 * capacity).collect()
+    let entries = batch::entries(map.map()).map_err(failed)?;
+    Ok(entries.into_iter().collect())
+}
+
+/// What the library says of its own calls.
+pub(super) fn failed(io_error: std::io::Error) -> MapError {
+    MapError::SyscallError(SyscallError { call: "BPF_MAP_LOOKUP_BATCH", io_error })
 }
