@@ -149,7 +149,8 @@ mod tests {
             removed(&done, "unblocked", "blocked"),
             Answer::Done("unblocked 198.51.100.7, lifted 2 bans in 198.51.100.7".to_owned())
         );
-        done.still = vec![Holder { target: "198.51.100.0/24".to_owned(), origin: Origin::File }];
+        done.still =
+            vec![Holder { target: "198.51.100.0/24".to_owned(), origin: Origin::File, feed: None }];
         done.listed = false;
         done.unbanned = 0;
         assert_eq!(

@@ -42,7 +42,10 @@ pub(super) fn repacked(
     version: &str,
     (file, line): (&str, &str),
 ) -> Result<Package> {
-    let folder = package.path.with_extension("repacked");
+    // Not beside the real one, where somebody would take it for that.
+    let trial = package.path.with_file_name("trial");
+    fs::create_dir_all(&trial).context("cannot make the folder of trials")?;
+    let folder = trial.join("repacked");
     if folder.exists() {
         fs::remove_dir_all(&folder).context("cannot remove the last repacked package")?;
     }
@@ -51,7 +54,7 @@ pub(super) fn repacked(
         text.replace(&format!("Version: {}\n", package.version), &format!("Version: {version}\n"))
     })?;
     edit(&folder.join(file), |text| text + line)?;
-    let path = package.path.with_file_name(format!("sipguard_{version}_amd64.deb"));
+    let path = trial.join(format!("sipguard_{version}_amd64.deb"));
     process::run(
         Command::new("dpkg-deb")
             .args(["--root-owner-group", "-Zgzip", "--build"])
