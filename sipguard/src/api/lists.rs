@@ -62,10 +62,10 @@ impl ListsQuery {
     }
 }
 
-/// Files may have a million entries, before which nobody would find his own.
+/// Files and feeds may have a million entries, before which nobody would find his own.
 fn by_operators_first(mut list: Vec<Listed>, limit: Option<usize>) -> Vec<Listed> {
     if limit.is_some() {
-        list.sort_by_key(|entry| entry.origin == Origin::File);
+        list.sort_by_key(|entry| entry.origin != Origin::Operator);
     }
     list
 }

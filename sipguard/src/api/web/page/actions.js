@@ -115,7 +115,7 @@ export async function enter(verb, target = "") {
 }
 
 const held = (still) =>
-  still.length > 0 ? `still: ${still.map((one) => `${one.target} (${one.origin})`).join(", ")}` : undefined;
+  still.length > 0 ? `still: ${still.map((one) => `${one.target} (${one.feed ?? one.origin})`).join(", ")}` : undefined;
 
 /** Takes back a block, and lifts bans; `ban` is the one that is shown, if any. */
 export const unblock = (target, ban) => attempt(async () => {

@@ -7,8 +7,9 @@ import { count, day, left } from "./format.js";
 import { explain } from "./why.js";
 
 const SHOWN = 100;
-/** Milliseconds between two looks. */
+/** Milliseconds between two looks; files and feeds may be large. */
 const EVERY = 4000;
+const SELDOM = 20_000;
 /** How long somebody types. */
 const TYPING = 250;
 
@@ -33,7 +34,8 @@ const LISTS = {
     key: (one) => `${one.origin} ${one.target}`,
     target: (one) => one.target,
     title: (one) => one.target,
-    words: (one) => [one.origin === "file" ? "blacklist.toml" : "operator", one.reason],
+    every: SELDOM,
+    words: (one) => [{ file: "blacklist.toml", feed: `feed ${one.name}` }[one.origin] ?? one.origin, one.reason],
     actions: (one) => one.origin === "operator" ? [button("Unblock", `Unblock ${one.target}`, () => unblock(one.target))] : [],
   },
   trusted: {
@@ -42,6 +44,7 @@ const LISTS = {
     key: (one) => `${one.origin} ${one.target}`,
     target: (one) => one.target,
     title: (one) => one.target,
+    every: SELDOM,
     words: (one) => [one.name, one.class, one.origin === "file" ? "trusted.toml" : "operator", one.reason],
     actions: (one) => one.origin === "operator" ? [button("Remove", `No longer trust ${one.target}`, () => disallow(one.target))] : [],
   },
@@ -58,6 +61,7 @@ const LISTS = {
 
 let chosen = "banned";
 let asked = 0;
+let next = 0;
 
 function make(first) {
   const list = LISTS[chosen];
@@ -90,6 +94,7 @@ const all = Object.fromEntries(Object.keys(LISTS).map((kind) => {
 /** Looks again. */
 export async function refresh() {
   const [kind, turn] = [chosen, ++asked];
+  next = Date.now() + (LISTS[kind].every ?? EVERY);
   let items;
   try {
     items = await api.list(kind, byId("search").value.trim(), SHOWN + 1);
@@ -156,6 +161,8 @@ export function start() {
     typing = setTimeout(refresh, TYPING);
   });
   choose(chosen);
-  setInterval(refresh, EVERY);
-  setInterval(show, 1000);
+  setInterval(() => {
+    if (!document.hidden && Date.now() >= next) refresh();
+    show();
+  }, 1000);
 }
