@@ -26,11 +26,20 @@ impl Daemon {
             counters: InterfaceCounters::sum(&self.filter.counters().map_err(Error::Filter)?),
             replies: InterfaceReplies::sum(&self.filter.replies().map_err(Error::Filter)?),
             tallies: self.filter.tallies(),
-            blocked: self.plan.blocked.len() + self.blocks.len() + self.plan.fed.len(),
-            trusted: self.plan.trusted.len() + self.allows.len(),
+            blocked: self.blocked_entries(),
+            trusted: self.trusted_entries(),
             events_lost: losses.lost,
             events_suppressed: losses.suppressed,
         })
+    }
+
+    /// Of files, operators and feeds.
+    fn blocked_entries(&self) -> usize {
+        self.plan.blocked.len() + self.blocks.len() + self.plan.fed.len()
+    }
+
+    fn trusted_entries(&self) -> usize {
+        self.plan.trusted.len() + self.allows.len()
     }
 
     /// What is protected, and how.
@@ -61,8 +70,8 @@ impl Daemon {
             capacity: capacity as u64,
         };
         let maps = vec![
-            fill("trusted", self.plan.trusted.len() + self.allows.len(), MAX_TRUSTED),
-            fill("blocked", self.plan.blocked.len() + self.blocks.len(), MAX_BLOCKED),
+            fill("trusted", self.trusted_entries(), MAX_TRUSTED),
+            fill("blocked", self.blocked_entries(), MAX_BLOCKED),
             fill("banned", banned, BANS),
             fill("endpoints", proven, ENDPOINTS),
             fill("endpoints_unproven", verified.len() - proven, ENDPOINTS_UNPROVEN),

@@ -13,6 +13,14 @@ const SECOND: Duration = Duration::from_secs(1);
 /// Counting what takes long has this part of the time.
 const SHARE: u32 = 100;
 
+/// What takes long, on a thread of its own: signals and callers who ask for no
+/// more than the last second are served meanwhile.
+async fn count(shared: &Shared) -> Option<Held> {
+    let shared = shared.clone();
+    let work = move || shared.blocking_daemon().held().ok();
+    tokio::task::spawn_blocking(work).await.ok()?
+}
+
 /// Measures for as long as the daemon runs.
 pub(in crate::daemon) async fn beat(shared: Shared) {
     let mut tick = interval(SECOND);
@@ -22,17 +30,15 @@ pub(in crate::daemon) async fn beat(shared: Shared) {
     let mut fails = false;
     loop {
         tick.tick().await;
-        let readings = {
-            let daemon = shared.daemon().await;
-            if Instant::now() >= next_count {
-                let begun = Instant::now();
-                if let Ok(counted) = daemon.held() {
-                    held = counted;
-                }
-                next_count = Instant::now() + begun.elapsed() * SHARE;
+        if Instant::now() >= next_count {
+            let begun = Instant::now();
+            if let Some(counted) = count(&shared).await {
+                held = counted;
             }
-            daemon.readings()
-        };
+            next_count = Instant::now() + begun.elapsed() * SHARE;
+        }
+        // In a statement of its own, for the daemon is held as long as that.
+        let readings = shared.daemon().await.readings();
         match readings {
             Ok(readings) => {
                 fails = false;
