@@ -129,6 +129,46 @@ fn narrow(browser: &Browser<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Types a token into the form that stands in for the page.
+fn log_in(browser: &Browser<'_>, token: &str) -> Result<()> {
+    browser.until("document.querySelector('form[action=\"/login\"]')")?;
+    browser.type_into("#token", token)?;
+    browser.click("form button")
+}
+
+#[test]
+fn f42_off_loopback_the_page_asks_for_the_token() -> Result<()> {
+    if !can_run(TOOLS) {
+        return Ok(());
+    }
+    let lab = Lab::new()?;
+    let policy = Policy::usual()?.with_main(&format!("[web]\nlisten = \"{SERVER}:9061\"\n"));
+    let sipguard = Sipguard::start(&lab, &policy, &["--iface", WAN])?;
+    let browser = Browser::start(&lab)?;
+    let page = address(&sipguard)?;
+    let (url, token) = page.split_once("#token=").context("no token")?;
+    ensure!(url == format!("http://{SERVER}:9061/"), "{url}");
+    let here = format!("location.href === '{url}'");
+    let status = "return fetch('/v1/status').then((answer) => answer.status)";
+
+    browser.open(url)?;
+    log_in(&browser, &"0".repeat(64))?;
+    browser.until(&format!("{here} && !document.getElementById('wrong').hidden"))?;
+    ensure!(browser.run(status)? == 401, "a wrong token has opened something");
+
+    log_in(&browser, token)?;
+    browser.until(&format!("{here} && document.getElementById('link')?.dataset.state === 'live'"))?;
+    ensure!(browser.text("#interfaces")?.contains(WAN), "no interface");
+    ensure!(browser.run(status)? == 200, "the right token has opened nothing");
+    block(&browser, &STRANGER.to_string())?;
+
+    // The printed address brings the token along.
+    browser.run("return fetch('/logout', { method: 'POST' }).then(() => true)")?;
+    browser.open("about:blank")?;
+    browser.open(&page)?;
+    browser.until(&format!("{here} && document.getElementById('link')?.dataset.state === 'live'"))
+}
+
 #[test]
 fn f42_what_cannot_be_done_is_said_and_a_daemon_that_is_gone_comes_back() -> Result<()> {
     if !can_run(TOOLS) {
