@@ -3,7 +3,8 @@
 //!
 //! - `Host` must be an address, `localhost` or a configured name, so that no
 //!   other name can be bound to our address (DNS rebinding).
-//! - `Origin`, where a browser tells it, must be our own page.
+//! - `Origin` and `Sec-Fetch-Site`, where a browser tells them, must be of our own
+//!   page; only a link to the dashboard may stand elsewhere.
 //! - What changes something needs the token; so does everything that does not
 //!   come over loopback, or may have been passed on from elsewhere.
 
@@ -87,6 +88,9 @@ impl Guard {
             Ok(Some(origin)) if is_own(origin, &host) => Some(()),
             _ => return Err(Refusal::Origin),
         };
+        if is_for_another_page(headers) && !is_link(method, uri, headers) {
+            return Err(Refusal::Origin);
+        }
         let reads = [Method::GET, Method::HEAD].contains(method);
         if OPEN.contains(&uri.path()) || (reads && called == Called::Here) {
             return Ok(());
@@ -166,6 +170,23 @@ fn is_own(origin: &HeaderValue, host: &Authority) -> bool {
     own.is_some_and(|own| own.eq_ignore_ascii_case(host.as_str()))
 }
 
+/// Whether a browser says that a page of somebody else makes it ask, which an
+/// image or a script of that page does without an `Origin`.
+fn is_for_another_page(headers: &HeaderMap) -> bool {
+    let mut sites = headers.get_all("sec-fetch-site").iter();
+    sites.any(|site| site == "cross-site" || site == "same-site")
+}
+
+/// Whether somebody has followed a link to the page.
+fn is_link(method: &Method, uri: &Uri, headers: &HeaderMap) -> bool {
+    let navigates = headers.get("sec-fetch-mode").is_some_and(|mode| mode == "navigate");
+    navigates && is_page(method, uri)
+}
+
+fn is_page(method: &Method, uri: &Uri) -> bool {
+    method == Method::GET && uri.path() == "/"
+}
+
 /// The one value of a header; an error where there are several.
 fn only(headers: &HeaderMap, name: header::HeaderName) -> Result<Option<&HeaderValue>, ()> {
     let mut values = headers.get_all(name).iter();
@@ -181,19 +202,15 @@ pub(super) async fn check(
     mut request: Request,
     next: Next,
 ) -> Response {
+    let is_visit = is_page(request.method(), request.uri());
     match guard.admits(request.method(), request.uri(), request.headers()) {
         Ok(()) => {
             request.extensions_mut().insert(Admitted);
             next.run(request).await
         }
-        Err(Refusal::Token) if is_visit(&request) => page::login(),
+        Err(Refusal::Token) if is_visit => page::login(),
         Err(refusal) => refusal.into_response(),
     }
-}
-
-/// Somebody opens the page.
-fn is_visit(request: &Request) -> bool {
-    request.method() == Method::GET && request.uri().path() == "/"
 }
 
 impl IntoResponse for Refusal {

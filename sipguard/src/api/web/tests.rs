@@ -207,6 +207,31 @@ fn another_page_is_refused() {
     assert_eq!(running.fake.take().len(), 1);
 }
 
+/// Images and scripts of other pages are asked for without an `Origin`.
+#[test]
+fn another_page_gets_nothing_but_a_link_to_ours() {
+    let running = Running::start(&[]);
+    let (host, right) = (running.host(), format!("Authorization: Bearer {}", running.token()));
+    let status = |request: &str, site: &str, mode: &str| {
+        let (site, mode) = (format!("Sec-Fetch-Site: {site}"), format!("Sec-Fetch-Mode: {mode}"));
+        running.ask(request, &[&host, &right, &site, &mode], BLOCK).0
+    };
+    for site in ["cross-site", "same-site"] {
+        for request in ["GET /v1/stream", "GET /v1/status", "HEAD /", "GET /page/main.js"] {
+            assert_eq!(status(request, site, "no-cors"), 403, "{site} {request}");
+            assert_eq!(status(request, site, "navigate"), 403, "{site} {request}");
+        }
+        assert_eq!(status("GET /", site, "cors"), 403, "{site}");
+        assert_eq!(status("POST /v1/blocks", site, "navigate"), 403, "{site}");
+        assert_eq!(status("GET /", site, "navigate"), 200, "{site}");
+    }
+    assert!(running.fake.take().is_empty());
+    for site in ["same-origin", "none"] {
+        assert_eq!(status("GET /v1/status", site, "cors"), 200, "{site}");
+    }
+    assert_eq!(status("POST /v1/blocks", "same-origin", "cors"), 201);
+}
+
 #[test]
 fn a_browser_gets_a_cookie_that_scripts_cannot_read() {
     let running = Running::start(&[]);
