@@ -31,7 +31,8 @@ const LISTS = {
   blocked: {
     name: "Blocked",
     none: "Nobody is blocked.",
-    key: (one) => `${one.origin} ${one.target}`,
+    // Several feeds may have the same address.
+    key: (one) => `${one.origin} ${one.target} ${one.name}`,
     target: (one) => one.target,
     title: (one) => one.target,
     every: SELDOM,
