@@ -157,13 +157,19 @@ fn f42_off_loopback_the_page_asks_for_the_token() -> Result<()> {
     ensure!(browser.run(status)? == 401, "a wrong token has opened something");
 
     log_in(&browser, token)?;
-    browser.until(&format!("{here} && document.getElementById('link')?.dataset.state === 'live'"))?;
+    browser
+        .until(&format!("{here} && document.getElementById('link')?.dataset.state === 'live'"))?;
     ensure!(browser.text("#interfaces")?.contains(WAN), "no interface");
     ensure!(browser.run(status)? == 200, "the right token has opened nothing");
     block(&browser, &STRANGER.to_string())?;
 
-    // The printed address brings the token along.
+    // Whose cookie has ended meanwhile is asked again when the daemon is back.
     browser.run("return fetch('/logout', { method: 'POST' }).then(() => true)")?;
+    sipguard.stop()?;
+    let _sipguard = Sipguard::start(&lab, &policy, &["--iface", WAN])?;
+    browser.until("document.querySelector('form[action=\"/login\"]')")?;
+
+    // The printed address brings the token along.
     browser.open("about:blank")?;
     browser.open(&page)?;
     browser.until(&format!("{here} && document.getElementById('link')?.dataset.state === 'live'"))

@@ -1,5 +1,7 @@
 // What the daemon tells as it happens.
 
+import { session } from "./api.js";
+
 /** How long it may be silent: it tells something each second. */
 const SILENCE = 6000;
 /** How long until the next try where the browser does not try by itself. */
@@ -35,6 +37,10 @@ export function follow({ opened, lost, pulse, event, alerts }) {
       clearTimeout(watch);
       lost();
       source.close();
+      // A stream does not say why it was refused.
+      session().catch((error) => {
+        if (error.status === 401) location.assign("/");
+      });
       setTimeout(begin, RETRY);
     });
     on("pulse", pulse);
