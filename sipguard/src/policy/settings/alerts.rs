@@ -58,6 +58,9 @@ const MAX_TIMEOUT: u64 = 60;
 /// Bits of a mode by which a file can be written by the group or by others.
 const WRITABLE: u32 = 0o022;
 
+/// The bit of a directory in which only its owner can replace a file.
+const STICKY: u32 = 0o1000;
+
 /// Bits of a mode by which others can read a file.
 const READABLE: u32 = 0o004;
 
@@ -286,13 +289,19 @@ fn doubt(program: &Path) -> Option<String> {
         Err(error) => Some(format!("cannot be run: {error}")),
         Ok(file) if !file.is_file() => Some("is not a file".to_owned()),
         Ok(file) if file.permissions().mode() & 0o111 == 0 => Some("is not executable".to_owned()),
-        Ok(file) => unsafe_program(file.mode()).map(str::to_owned),
+        Ok(file) => unsafe_program(program, file.mode()).map(str::to_owned),
     }
 }
 
-/// Why a program of this mode is not run.
-pub(crate) fn unsafe_program(mode: u32) -> Option<&'static str> {
-    (mode & WRITABLE != 0).then_some("can be written by others than its owner: it is not run")
+/// Why a program at this path, of this mode, is not run.
+pub(crate) fn unsafe_program(path: &Path, mode: u32) -> Option<&'static str> {
+    if mode & WRITABLE != 0 {
+        return Some("can be written by others than its owner: it is not run");
+    }
+    let folder = path.parent().and_then(|folder| fs::metadata(folder).ok());
+    folder
+        .is_some_and(|folder| folder.mode() & WRITABLE != 0 && folder.mode() & STICKY == 0)
+        .then_some("lies in a directory where others can replace it: it is not run")
 }
 
 fn webhook(
