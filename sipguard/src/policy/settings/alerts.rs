@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use super::values::duration;
+use super::values::{check_secret, duration};
 use crate::{
     policy::{
         alerts::{
@@ -60,9 +60,6 @@ const WRITABLE: u32 = 0o022;
 
 /// The bit of a directory in which only its owner can replace a file.
 const STICKY: u32 = 0o1000;
-
-/// Bits of a mode by which others can read a file.
-const READABLE: u32 = 0o004;
 
 /// The keys that a rule has.
 pub(in crate::policy) fn keys(rule: AlertRule) -> &'static [&'static str] {
@@ -344,19 +341,7 @@ fn token_file(value: Value<'_, '_>, url: &str, problems: &mut Problems<'_>) -> O
         problems.error(value.span(), "the path of the token is not absolute", help);
         return None;
     }
-    match fs::metadata(path) {
-        Err(error) => problems.warning(
-            value.span(),
-            format!("the token cannot be read: {error}"),
-            "calls without it will fail",
-        ),
-        Ok(file) if file.mode() & READABLE != 0 => problems.warning(
-            value.span(),
-            "the token can be read by everybody on this host",
-            format!("chmod 0600 {}", path.display()),
-        ),
-        Ok(_) => {}
-    }
+    check_secret(value, "token", path, problems);
     let is_near = ["http://127.", "http://localhost", "http://[::1]"];
     if url.starts_with("http://") && !is_near.iter().any(|near| url.starts_with(near)) {
         problems.warning(
