@@ -86,11 +86,7 @@ impl Daemon {
     /// What an earlier run has kept.
     pub(in crate::daemon) fn restore_feeds(&mut self, all: BTreeMap<String, Kept>) {
         let mut feeds = self.feeds.clone();
-        for (name, kept) in all {
-            if let Some(feed) = feeds.get_mut(&name) {
-                feed.kept = Some(Arc::new(kept));
-            }
-        }
+        feeds.keep(all);
         match self.put_feeds(feeds) {
             Ok(()) => info!("feeds: {} entries of an earlier run hold again", self.plan.fed.len()),
             Err(error) => warn!("feeds: what an earlier run has kept does not hold: {error}"),
