@@ -120,7 +120,7 @@ pub fn learn<L: Lessons>(lessons: &mut L, said: Said) -> Fate {
         }
         _ => {}
     }
-    fate(lessons, said.status)
+    fate(lessons, said)
 }
 
 const INVITE: u32 = Method::Invite as u32;
@@ -209,9 +209,17 @@ fn stray<L: Lessons>(lessons: &mut L, status: u32) {
     }
 }
 
+/// Whether a registration that is refused needs to know why: it is too short
+/// (423), or belongs somewhere else (3xx). Both come behind the password
+/// (RFC 3261 section 10.3), or to everybody, and tell nothing of accounts.
+#[inline(always)]
+const fn helps_to_register(said: Said) -> bool {
+    said.method == REGISTER && matches!(said.status, 300..=399 | 423)
+}
+
 /// What becomes of a reply.
 #[inline(always)]
-fn fate<L: Lessons>(lessons: &mut L, status: u32) -> Fate {
+fn fate<L: Lessons>(lessons: &mut L, said: Said) -> Fate {
     let policy = lessons.policy();
     if policy.stealth == stealth::ALL
         // A segment that is lost is sent again and again, and its connection
@@ -223,7 +231,7 @@ fn fate<L: Lessons>(lessons: &mut L, status: u32) -> Fate {
     }
     let fate = if policy.stealth == stealth::NONE {
         Fate::Dropped
-    } else if status < 300 || status == 401 || status == 407 {
+    } else if said.status < 300 || matches!(said.status, 401 | 407) || helps_to_register(said) {
         Fate::Leaves
     } else {
         Fate::Challenge

@@ -71,7 +71,7 @@ rules! {
     Trusted = 2, "trusted", Pass;
     /// An INVITE of a trusted peer that is over the calls per second of its class.
     TrustedCps = 4, "trusted_cps", Drop;
-    /// The source is in blacklist.toml or was blocked by the operator.
+    /// The source is in blacklist.toml or a feed, or was blocked by the operator.
     Blocked = 6, "blocked", Drop;
     /// The source is banned by sipguard itself: `sipguard why` says for what.
     Banned = 8, "banned", Drop;

@@ -11,11 +11,10 @@ use axum::{
 use futures_util::stream::{self, Stream};
 use pcap_file::PcapResult;
 use serde::Deserialize;
-use sipguard_common::rule::Rule;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until};
 use tracing::warn;
 
-use super::{caller::Caller, failure::ApiError};
+use super::{caller::Caller, failure::ApiError, named::rule};
 use crate::{
     capture::{Counts, End, Frame, Pcapng, STATISTICS_MAX, Wish},
     daemon::{Capturing, Shared},
@@ -99,14 +98,6 @@ impl CaptureQuery {
         wish.check().map_err(|error| ApiError::bad_request(error.to_string(), None))?;
         Ok(wish)
     }
-}
-
-fn rule(name: &str) -> Result<Rule, ApiError> {
-    Rule::ALL.iter().copied().find(|rule| rule.name() == name).ok_or_else(|| {
-        let names: Vec<&str> = Rule::ALL.iter().map(|rule| rule.name()).collect();
-        let hint = format!("the rules are {}", names.join(", "));
-        ApiError::bad_request(format!("there is no rule `{name}`"), Some(hint))
-    })
 }
 
 /// A capture on its way to the caller.

@@ -10,10 +10,9 @@ use axum::{
 };
 use futures_util::stream::{self, Stream, StreamExt as _};
 use serde::Deserialize;
-use sipguard_common::rule::Rule;
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 
-use super::{caller::Caller, failure::ApiError, wire::EventLine};
+use super::{caller::Caller, failure::ApiError, named::rule, wire::EventLine};
 use crate::{
     daemon::{Shared, Told, Wanted},
     policy,
@@ -67,14 +66,6 @@ impl EventsQuery {
             };
         Ok(Wanted { rule, source })
     }
-}
-
-fn rule(name: &str) -> Result<Rule, ApiError> {
-    Rule::ALL.iter().copied().find(|rule| rule.name() == name).ok_or_else(|| {
-        let names: Vec<&str> = Rule::ALL.iter().map(|rule| rule.name()).collect();
-        let hint = format!("the rules are {}", names.join(", "));
-        ApiError::bad_request(format!("there is no rule `{name}`"), Some(hint))
-    })
 }
 
 /// What comes; a caller who takes too long hears how many he has missed.

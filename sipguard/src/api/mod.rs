@@ -45,6 +45,7 @@ mod feeds;
 mod json;
 mod lists;
 mod metrics;
+mod named;
 mod pulse;
 mod server;
 mod stream;

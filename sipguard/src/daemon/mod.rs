@@ -20,6 +20,7 @@ mod pulse;
 mod reload;
 mod report;
 mod restore;
+mod ring;
 mod run;
 mod safety;
 mod shared;

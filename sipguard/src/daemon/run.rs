@@ -30,7 +30,7 @@ use super::{
     memory::give_back,
     pulse::beat,
     reload,
-    report::record,
+    report::{record, write_down},
     restore::restore,
     taps,
 };
@@ -324,6 +324,7 @@ async fn serve(shared: Shared, listener: UnixListener, mut signals: Signals) {
     shared.pulse().close();
     shared.taps().close();
     shared.alerts().close();
+    write_down(&shared).await;
     drop(stop);
     if timeout(LAST_ANSWERS, &mut server).await.is_err() {
         server.abort();

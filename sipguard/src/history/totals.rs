@@ -1,6 +1,8 @@
 //! Counts of the past: so much of each rule, and of each of the busiest sources,
 //! in each period of some minutes.
 
+use std::cmp::Reverse;
+
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, Transaction, params};
 
@@ -84,6 +86,49 @@ pub struct Totals {
     pub all_sources: usize,
 }
 
+impl Totals {
+    /// Takes in a period that ended behind all others.
+    pub fn add(&mut self, period: &Period, span: &Span) {
+        self.first = self.first.or(Some(period.at));
+        let width = span.step.as_millis().max(1);
+        let since = i128::from(span.since.as_millisecond());
+        let begun = (i128::from(period.at.as_millisecond()) - since) / width * width + since;
+        let begun = i64::try_from(begun).ok().and_then(time).unwrap_or(period.at);
+        for rule in &period.rules {
+            add_up(&mut self.rules, rule);
+            let step =
+                self.steps.iter_mut().find(|(at, one)| *at == begun && one.rule == rule.rule);
+            match step {
+                Some((_, sum)) => sum.add(rule),
+                None => self.steps.push((begun, rule.clone())),
+            }
+        }
+        for source in &period.sources {
+            match self.sources.iter_mut().find(|one| one.source == source.source) {
+                Some(sum) => {
+                    sum.packets = sum.packets.saturating_add(source.packets);
+                    sum.dropped = sum.dropped.saturating_add(source.dropped);
+                    sum.rule.clone_from(&source.rule);
+                    sum.method = source.method.clone().or(sum.method.take());
+                }
+                None => {
+                    self.all_sources += 1;
+                    self.sources.push(source.clone());
+                }
+            }
+        }
+        self.sources.sort_by_key(|one| (Reverse(one.dropped), Reverse(one.packets)));
+    }
+}
+
+impl RuleTotal {
+    fn add(&mut self, more: &Self) {
+        self.packets = self.packets.saturating_add(more.packets);
+        self.bytes = self.bytes.saturating_add(more.bytes);
+        self.would = self.would.saturating_add(more.would);
+    }
+}
+
 /// Adds to what is there of the same period.
 pub(super) fn add(transaction: &Transaction<'_>, period: &Period) -> Result<()> {
     let at = period.at.as_millisecond();
@@ -164,9 +209,7 @@ pub(super) fn prune(transaction: &Transaction<'_>, before: i64) -> Result<()> {
 
 fn add_up(rules: &mut Vec<RuleTotal>, more: &RuleTotal) {
     if let Some(sum) = rules.iter_mut().find(|sum| sum.rule == more.rule) {
-        sum.packets = sum.packets.saturating_add(more.packets);
-        sum.bytes = sum.bytes.saturating_add(more.bytes);
-        sum.would = sum.would.saturating_add(more.would);
+        sum.add(more);
     } else {
         rules.push(more.clone());
     }

@@ -1,6 +1,6 @@
 //! Who sends, and how much: the kernel program's table, read as memory.
 
-use std::{num::NonZeroUsize, os::fd::AsFd as _, ptr::NonNull};
+use std::{cmp::Reverse, num::NonZeroUsize, os::fd::AsFd as _, ptr::NonNull};
 
 use aya::{
     Ebpf,
@@ -73,14 +73,21 @@ impl Tallies {
         Ok(Self { table: table.cast(), bytes, _map: map })
     }
 
-    /// Every source that was seen and not forgotten.
+    /// Every source that was seen and not forgotten, once: where two CPUs made
+    /// room for the same one at the same time, the one that is still counted in.
     pub(super) fn read(&self, name: impl Fn(Address) -> IpNet) -> Vec<SourceTally> {
         let sets = (0..TALLY_SETS as usize).flat_map(|set| {
             // SAFETY: within the mapping. The program writes meanwhile: numbers
             // may be of different moments.
             unsafe { self.table.add(set).read_volatile() }.0
         });
-        sets.filter(|tally| tally.last_ns != 0).filter_map(|tally| named(&tally, &name)).collect()
+        let mut all: Vec<SourceTally> = sets
+            .filter(|tally| tally.last_ns != 0)
+            .filter_map(|tally| named(&tally, &name))
+            .collect();
+        all.sort_unstable_by_key(|tally| (tally.source, Reverse(tally.last_ns)));
+        all.dedup_by_key(|tally| tally.source);
+        all
     }
 }
 

@@ -82,7 +82,8 @@ impl Taps {
     pub(super) fn set(&mut self, tap: Tap, wish: Option<&TapWish>) -> Result<(), KernelError> {
         let failed = || KernelError::map("setting a tap");
         let open = self.open.get(&0, 0).map_err(failed())?;
-        // Closed while its wish changes: a packet meets the old one or the new.
+        // Closed while its wish changes. A packet that is under way meanwhile may
+        // meet half of each, and come once too often or not at all.
         self.open.set(0, open & !tap.bit(), 0).map_err(failed())?;
         let Some(wish) = wish else { return Ok(()) };
         self.specs.set(tap as u32, wish.spec(), 0).map_err(failed())?;

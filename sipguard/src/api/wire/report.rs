@@ -28,7 +28,8 @@ pub struct Report {
     pub sources: Vec<ReportSource>,
     /// How many sources were noticed.
     pub all_sources: usize,
-    /// The networks of `sources`, who had most dropped first.
+    /// Networks, who had most dropped first. Of each period only its busiest
+    /// sources are known: these are the least that there was.
     pub networks: Vec<ReportNetwork>,
     /// Bans by rule.
     pub bans: Vec<ReportBans>,

@@ -35,6 +35,10 @@ static TAKEN: AtomicBool = AtomicBool::new(false);
 /// How long to wait with keys that are there and cannot be read yet.
 const AGAIN: Duration = Duration::from_millis(50);
 
+/// How long a key that is there may take to be read: without any time at all,
+/// crossterm does not look.
+const AT_ONCE: Duration = Duration::from_millis(1);
+
 /// Whether there is a terminal to draw on and to read keys from.
 pub(super) fn is_there() -> bool {
     io::stdin().is_terminal() && io::stdout().is_terminal()
@@ -134,7 +138,7 @@ const PANIC: i32 = 101;
 pub(super) fn keys(mut take: impl FnMut(keyboard::Event) -> bool) {
     while wait() {
         let mut nothing_came = true;
-        while let Ok(true) = keyboard::poll(Duration::ZERO) {
+        while let Ok(true) = keyboard::poll(AT_ONCE) {
             let Ok(event) = keyboard::read() else { return };
             nothing_came = false;
             if !take(event) {

@@ -3,11 +3,10 @@
 use std::{io, sync::Arc};
 
 use sipguard_common::abi::BanMade;
-use tokio::io::{Interest, unix::AsyncFd};
 use tracing::warn;
 
 use crate::{
-    daemon::{Shared, events::Ring},
+    daemon::{Shared, ring::Ring},
     kernel::BanReader,
 };
 
@@ -22,12 +21,10 @@ pub(in crate::daemon) async fn pump(reader: BanReader, shared: Shared) {
 }
 
 async fn run(reader: BanReader, shared: &Shared) -> io::Result<()> {
-    // SAFETY: the ring buffer's one descriptor is open as long as the reader.
-    let ring = unsafe { AsyncFd::register_with_interest(Ring(reader), Interest::READABLE) };
-    let mut ring = ring?;
+    let mut ring = Ring::watch(reader)?;
     loop {
         let mut ready = ring.readable_mut().await?;
-        take(&mut ready.get_inner_mut().0, shared).await;
+        take(ready.get_inner_mut().reader(), shared).await;
         ready.clear_ready();
     }
 }

@@ -1,12 +1,12 @@
 //! What is read for the pulse.
 
 use jiff::Timestamp;
-use nix::time::{ClockId, clock_gettime};
 use sipguard_common::abi::{BANS, ENDPOINTS, ENDPOINTS_UNPROVEN, MAX_BLOCKED, MAX_TRUSTED};
 
 use super::{Daemon, Error};
 use crate::{
     api::wire::{InterfaceMode, MapFill},
+    capture::monotonic_ns,
     daemon::pulse::{Held, Readings},
     kernel::{Attached, InterfaceCounters, InterfaceReplies},
     policy::Modes,
@@ -78,12 +78,4 @@ impl Daemon {
         ];
         Ok(Held { verified: verified.len(), banned, maps })
     }
-}
-
-/// Nanoseconds of CLOCK_MONOTONIC.
-fn monotonic_ns() -> u64 {
-    let now = clock_gettime(ClockId::CLOCK_MONOTONIC).ok();
-    let now_ns =
-        now.map(|now| i128::from(now.tv_sec()) * 1_000_000_000 + i128::from(now.tv_nsec()));
-    now_ns.and_then(|now_ns| u64::try_from(now_ns).ok()).unwrap_or_default()
 }

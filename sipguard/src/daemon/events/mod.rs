@@ -6,11 +6,7 @@ mod journal;
 mod pump;
 mod told;
 
-pub(super) use self::{
-    digest::Drops,
-    pump::{Ring, pump},
-    told::wall_time,
-};
+pub(super) use self::{digest::Drops, pump::pump, told::wall_time};
 pub use self::{
     journal::{BEHIND, Journal, KEPT_PER_RULE, Recent, Wanted},
     told::Told,

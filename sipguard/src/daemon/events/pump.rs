@@ -1,22 +1,14 @@
 //! From the kernel's ring buffer to everybody who wants to know.
 
-use std::{
-    io,
-    os::fd::{AsFd as _, AsRawFd, RawFd},
-    sync::Arc,
-    time::Duration,
-};
+use std::{io, sync::Arc, time::Duration};
 
-use tokio::{
-    io::{Interest, unix::AsyncFd},
-    time::{Instant, MissedTickBehavior, interval_at},
-};
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tracing::warn;
 
 use super::{digest::Digest, told::Told};
 use crate::{
-    daemon::Shared,
-    kernel::{EventReader, RingReader},
+    daemon::{Shared, ring::Ring},
+    kernel::EventReader,
 };
 
 /// Events for which the daemon is asked at once.
@@ -24,15 +16,6 @@ const BATCH: usize = 64;
 
 /// How often the log says what was dropped.
 const MINUTE: Duration = Duration::from_secs(60);
-
-/// A reader as tokio waits for it.
-pub(in crate::daemon) struct Ring<T>(pub(in crate::daemon) RingReader<T>);
-
-impl<T> AsRawFd for Ring<T> {
-    fn as_raw_fd(&self) -> RawFd {
-        self.0.as_fd().as_raw_fd()
-    }
-}
 
 /// Takes events as they come, for as long as the daemon runs.
 pub(in crate::daemon) async fn pump(reader: EventReader, shared: Shared) {
@@ -42,9 +25,7 @@ pub(in crate::daemon) async fn pump(reader: EventReader, shared: Shared) {
 }
 
 async fn run(reader: EventReader, shared: &Shared) -> io::Result<()> {
-    // SAFETY: the ring buffer's one descriptor is open as long as the reader.
-    let ring = unsafe { AsyncFd::register_with_interest(Ring(reader), Interest::READABLE) };
-    let mut ring = ring?;
+    let mut ring = Ring::watch(reader)?;
     let mut digest = Digest::default();
     let mut minute = interval_at(Instant::now() + MINUTE, MINUTE);
     minute.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -52,7 +33,7 @@ async fn run(reader: EventReader, shared: &Shared) -> io::Result<()> {
         tokio::select! {
             ready = ring.readable_mut() => {
                 let mut ready = ready?;
-                take(&mut ready.get_inner_mut().0, shared, &mut digest).await;
+                take(ready.get_inner_mut().reader(), shared, &mut digest).await;
                 ready.clear_ready();
             }
             _ = minute.tick() => turn(shared, &mut digest).await,

@@ -5,10 +5,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tokio::{sync::oneshot, time::timeout};
 
-use super::{
-    assemble::{Facts, assemble, span},
-    recorder::write,
-};
+use super::assemble::{Facts, assemble, span};
 use crate::{
     api::wire::Report,
     daemon::{Error, Shared},
@@ -25,10 +22,13 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub async fn report(shared: &Shared, since: SignedDuration) -> Result<Report, Error> {
     let until = Timestamp::now();
     let from = until.checked_sub(since).unwrap_or(Timestamp::UNIX_EPOCH);
-    // With what was counted in the last minutes.
-    write(shared).await;
     let history = shared.daemon().await.history().clone();
-    let totals = answer(history.totals(span(from, until))).await?;
+    let span = span(from, until);
+    let mut totals = answer(history.totals(span)).await?;
+    // What is not written down yet.
+    if let Some(now) = shared.recorder().peek(until) {
+        totals.add(&now, &span);
+    }
     let wanted = history::Wanted {
         since: Some(from),
         kind: Some(Kind::Ban),

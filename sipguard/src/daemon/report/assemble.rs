@@ -18,8 +18,9 @@ use crate::{
     policy::{Modes, RuleMode, net_text, parse_net},
 };
 
-/// Sources that are told.
+/// Sources that are told, and that networks are summed up from.
 const SOURCES: usize = 50;
+const MAX_SOURCES: usize = 100_000;
 
 /// Networks, and banned ones, that are told.
 const NETWORKS: usize = 20;
@@ -48,7 +49,7 @@ pub(super) struct Facts<'a> {
 
 /// What of the counts a report from `from` to `until` needs.
 pub(super) fn span(from: Timestamp, until: Timestamp) -> Span {
-    Span { since: from, step: step(from, until), sources: SOURCES }
+    Span { since: from, step: step(from, until), sources: MAX_SOURCES }
 }
 
 /// So that there are not too many, in whole minutes.
@@ -82,6 +83,7 @@ pub(super) fn assemble(facts: Facts<'_>) -> Report {
         sources: totals
             .sources
             .into_iter()
+            .take(SOURCES)
             .map(|one| ReportSource {
                 source: one.source,
                 packets: one.packets,

@@ -5,4 +5,4 @@ mod assemble;
 mod recorder;
 
 pub use self::ask::report;
-pub(super) use self::recorder::{Recorder, record};
+pub(super) use self::recorder::{Recorder, record, write_down};

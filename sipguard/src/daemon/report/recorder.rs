@@ -62,14 +62,18 @@ impl Recorder {
         }
     }
 
-    /// Ends the period; the next one begins. `None` where nothing was counted.
+    /// What was counted so far. `None` where nothing was.
+    pub(super) fn peek(&self, now: Timestamp) -> Option<Period> {
+        self.state().period(now)
+    }
+
+    /// The same, and the next period begins.
     pub(in crate::daemon) fn end(&self, now: Timestamp) -> Option<Period> {
         let state = &mut *self.state();
-        let at = Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now);
-        let period = Period { at, rules: state.rules(), sources: state.busiest() };
+        let period = state.period(now);
         state.before.clone_from(&state.now);
         state.sources.clear();
-        (!period.rules.is_empty()).then_some(period)
+        period
     }
 
     /// Each change of the state is complete: a panic elsewhere leaves it good.
@@ -95,6 +99,12 @@ impl State {
         all.sort_unstable_by(|one, other| other.total_cmp(one));
         let least = all.get(REMEMBERED / 2).copied().unwrap_or_default();
         self.sources.retain(|_, sent| sent.packets > least);
+    }
+
+    fn period(&self, now: Timestamp) -> Option<Period> {
+        let at = Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now);
+        let period = Period { at, rules: self.rules(), sources: self.busiest() };
+        (!period.rules.is_empty()).then_some(period)
     }
 
     /// What was counted in the period.
@@ -142,18 +152,17 @@ pub(in crate::daemon) async fn record(shared: Shared) {
         match coming.recv().await {
             Ok(pulse) => shared.recorder().add(&pulse),
             Err(RecvError::Lagged(_)) => {}
-            Err(RecvError::Closed) => break,
+            Err(RecvError::Closed) => return,
         }
         if Instant::now() >= due {
             due = Instant::now() + PERIOD;
-            write(&shared).await;
+            write_down(&shared).await;
         }
     }
-    write(&shared).await;
 }
 
-/// Writes down what is there.
-pub(super) async fn write(shared: &Shared) {
+/// Writes the period down, and begins the next one.
+pub(in crate::daemon) async fn write_down(shared: &Shared) {
     if let Some(period) = shared.recorder().end(Timestamp::now()) {
         shared.daemon().await.history().add_period(period);
     }

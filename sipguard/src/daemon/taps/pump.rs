@@ -1,34 +1,18 @@
 //! From the kernel's ring buffer to those who have asked.
 
-use std::{
-    io,
-    os::fd::{AsFd as _, AsRawFd, RawFd},
-    sync::Arc,
-};
+use std::{io, sync::Arc};
 
-use tokio::{
-    io::{Interest, unix::AsyncFd},
-    task::yield_now,
-};
+use tokio::task::yield_now;
 use tracing::warn;
 
 use crate::{
     capture::Frame,
-    daemon::Shared,
+    daemon::{Shared, ring::Ring},
     kernel::{Tapped, TappedReader},
 };
 
 /// Packets for which the daemon is asked at once.
 const BATCH: usize = 128;
-
-/// The reader as tokio waits for it.
-struct Ring(TappedReader);
-
-impl AsRawFd for Ring {
-    fn as_raw_fd(&self) -> RawFd {
-        self.0.as_fd().as_raw_fd()
-    }
-}
 
 /// Takes packets as they come, for as long as the daemon runs.
 pub(in crate::daemon) async fn pump(reader: TappedReader, shared: Shared) {
@@ -38,12 +22,10 @@ pub(in crate::daemon) async fn pump(reader: TappedReader, shared: Shared) {
 }
 
 async fn run(reader: TappedReader, shared: &Shared) -> io::Result<()> {
-    // SAFETY: the ring buffer's one descriptor is open as long as the reader.
-    let ring = unsafe { AsyncFd::register_with_interest(Ring(reader), Interest::READABLE) };
-    let mut ring = ring?;
+    let mut ring = Ring::watch(reader)?;
     loop {
         let mut ready = ring.readable_mut().await?;
-        take(&mut ready.get_inner_mut().0, shared).await;
+        take(ready.get_inner_mut().reader(), shared).await;
         ready.clear_ready();
     }
 }

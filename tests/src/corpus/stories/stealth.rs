@@ -18,13 +18,16 @@ pub(super) fn stories() -> Vec<Story> {
 /// provisional reply, of a success to what does not verify, and of any other.
 fn replies(scene: &mut Scene<'_>, phone: &Phone, expected: [Fate; 4]) {
     let [challenge, provisional, success, other] = expected;
+    // A phone learns from these how to register.
+    let helpful = success;
     for method in ["REGISTER", "INVITE", "OPTIONS", "SUBSCRIBE"] {
         for (status, fate) in [
             ("100 Trying", provisional),
             ("183 Session Progress", provisional),
             ("401 Unauthorized", challenge),
             ("407 Proxy Authentication Required", challenge),
-            ("301 Moved Permanently", other),
+            ("301 Moved Permanently", if method == "REGISTER" { helpful } else { other }),
+            ("423 Interval Too Brief", if method == "REGISTER" { helpful } else { other }),
             ("400 Bad Request", other),
             ("403 Forbidden", other),
             ("404 Not Found", other),
