@@ -210,6 +210,9 @@ fn f47_the_last_good_version_holds_for_its_time() -> Result<()> {
     let status = until_state(&sipguard, "list", "ok")?;
     ensure!(status["entries"] == 1, "{status}");
     ensure!(!arrives(&lab, &listener, one)?, "a restart forgets the list");
+    let said = sipguard.log();
+    let (holds, attached) = (said.find("1 entries of an earlier run"), said.find("\"start\""));
+    ensure!(holds.is_some() && holds < attached, "not from the first packet on: {said}");
     refresh(&sipguard, "list")?.expect_code(1)?;
     ensure!(!arrives(&lab, &listener, one)?);
 

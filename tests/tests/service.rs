@@ -169,9 +169,9 @@ struct Place {
 }
 
 impl Place {
-    fn new(lab: &Lab) -> Result<Self> {
+    fn new(lab: &Lab, policy: &Policy) -> Result<Self> {
         let config = Folder::new(lab.folder().join("config"))?;
-        Policy::usual()?.write(&config)?;
+        policy.write(&config)?;
         let own = lab.folder().join("own");
         fs::create_dir(&own)?;
         chown(&own, Some(NOBODY), Some(NOBODY))?;
@@ -190,7 +190,7 @@ fn f43_the_rights_of_the_unit_are_what_it_takes() -> Result<()> {
         return Ok(());
     }
     let lab = Lab::new()?;
-    let place = Place::new(&lab)?;
+    let place = Place::new(&lab, &Policy::usual()?)?;
     let rights = rights()?;
     let all: Vec<&str> = rights.iter().map(String::as_str).collect();
     let process = confined(&lab, &place, &all)?;
@@ -212,4 +212,41 @@ fn f43_the_rights_of_the_unit_are_what_it_takes() -> Result<()> {
         ensure!(ended.code() == Some(NOT_PERMITTED), "without {missing} it {ended}");
     }
     Ok(())
+}
+
+/// What an alert runs is an ordinary program: it cannot touch the filter.
+#[test]
+fn f45_an_action_has_none_of_the_rights_of_the_unit() -> Result<()> {
+    if !can_run(TOOLS) {
+        return Ok(());
+    }
+    let lab = Lab::new()?;
+    let (script, told) = (lab.folder().join("act"), lab.folder().join("own/told"));
+    fs::write(&script, format!("#!/bin/sh\ncat /proc/self/status > {}\n", told.display()))?;
+    fs::set_permissions(&script, Permissions::from_mode(0o755))?;
+    let action = format!(
+        "[[alerts.action]]\ntype = \"exec\"\nname = \"act\"\ncommand = [\"{}\"]\n",
+        script.display()
+    );
+    let place = Place::new(&lab, &Policy::usual()?.with_main(&action))?;
+    let rights = rights()?;
+    let all: Vec<&str> = rights.iter().map(String::as_str).collect();
+    let process = confined(&lab, &place, &all)?;
+    let line = process.stdout().line(PATIENCE, |line| line.starts_with("sipguard: protecting "));
+    line.with_context(|| format!("it says: {}", process.stderr().text()))?;
+    let of = |status: &str, set: &str| -> Result<u64> {
+        let line = status.lines().find_map(|line| line.strip_prefix(set));
+        Ok(u64::from_str_radix(line.with_context(|| format!("no {set}"))?.trim(), 16)?)
+    };
+    let daemon = fs::read_to_string(format!("/proc/{}/status", process.pid()))?;
+    ensure!(of(&daemon, "CapAmb:")? != 0, "the daemon has nothing to hand on");
+
+    let mut test = client(&lab, &place.socket, &["alerts", "--test", "act"])?;
+    tests::rig::process::run(&mut test, PATIENCE)?.success()?;
+    let action = fs::read_to_string(&told)?;
+    for set in ["CapAmb:", "CapEff:", "CapPrm:"] {
+        ensure!(of(&action, set)? == 0, "{action}");
+    }
+    process.signal(Signal::SIGTERM)?;
+    process.finish(PATIENCE)?.success().map(drop)
 }

@@ -15,7 +15,7 @@ use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::{Notify, mpsc::UnboundedReceiver, oneshot},
     task::JoinSet,
-    time::{MissedTickBehavior, interval, timeout},
+    time::{MissedTickBehavior, interval, timeout, timeout_at},
 };
 use tracing::{info, warn};
 
@@ -25,7 +25,7 @@ use super::{
     audit::log_note,
     bans,
     events::pump,
-    feeds,
+    feeds::{self, AllKept, Feeds},
     manager::{self, Watchdog},
     memory::give_back,
     pulse::beat,
@@ -112,7 +112,7 @@ async fn start_and_serve(options: &Options) -> Result<(), RunError> {
     // First of all, so that a signal during the start is not lost.
     let signals = Signals::new()?;
     let place = Place::new(options.config.clone());
-    let (plan, notes) = place.load()?;
+    let (mut plan, notes) = place.load()?;
     for note in notes {
         log_note(&note);
     }
@@ -122,14 +122,16 @@ async fn start_and_serve(options: &Options) -> Result<(), RunError> {
         tokio::spawn(follow(log));
     }
     kernel.apply(&plan)?;
-    let path = options.socket.as_deref().unwrap_or(&plan.socket);
-    let (socket, listener) = ControlSocket::bind(path)?;
+    let path = options.socket.clone().unwrap_or_else(|| plan.socket.clone());
+    let (socket, listener) = ControlSocket::bind(&path)?;
     let listener = UnixListener::from_std(listener)?;
     // What an earlier run has left holds before the first packet is judged.
     let state = options.state.clone().unwrap_or_else(|| plan.state.clone());
+    let deadline = Instant::now() + LOADING;
+    let mut kept = feeds::read_kept(&state, &plan);
     let (history, mut earlier) = History::start(&state);
     let mut entered = Entered::default();
-    match timeout(LOADING, earlier.recv()).await {
+    match timeout_at(deadline.into(), earlier.recv()).await {
         Ok(Some(Some(state))) => {
             restore(&state, &mut kernel, (&place, &plan), &mut entered, &history);
         }
@@ -137,6 +139,19 @@ async fn start_and_serve(options: &Options) -> Result<(), RunError> {
         Ok(_) => {}
         Err(_) => warn!("history takes long to read: what it holds comes back later"),
     }
+    let (feeds, late) = match timeout_at(deadline.into(), &mut kept).await {
+        Ok(kept) => {
+            let kept = kept.unwrap_or_else(|error| {
+                warn!("what was kept of feeds is not in force: {error}");
+                AllKept::default()
+            });
+            (feeds::restore(kept, &mut kernel, (&place, &mut plan)), None)
+        }
+        Err(_) => {
+            warn!("feeds take long to read: what they hold comes back later");
+            (Feeds::default().under(&plan.feeds), Some(kept))
+        }
+    };
     let attached = attach_all(&mut kernel, &interfaces, options.mode.unwrap_or(plan.mode))?;
 
     announce(&attached, &plan);
@@ -152,7 +167,8 @@ async fn start_and_serve(options: &Options) -> Result<(), RunError> {
     let tapped = kernel.take_tapped();
     let daemon = Daemon::new(Box::new(kernel), place, plan, attached)
         .with_history(history.clone())
-        .with_entries(entered);
+        .with_entries(entered)
+        .with_feeds(feeds);
     let shared = Shared::new(daemon);
     let mut tasks = JoinSet::new();
     tasks.spawn(watch(shared.clone()));
@@ -170,7 +186,7 @@ async fn start_and_serve(options: &Options) -> Result<(), RunError> {
         tasks.spawn(taps::mirror(shared.clone()));
     }
     tasks.spawn(restore_later(earlier, shared.clone()));
-    tasks.spawn(feeds::run(shared.clone(), state));
+    tasks.spawn(feeds::run(shared.clone(), state, late));
     // Callers are heard from now on, even if they are answered a moment later.
     manager::ready(&status);
     serve(shared, listener, signals).await;

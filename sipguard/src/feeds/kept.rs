@@ -4,6 +4,7 @@ use std::{
     fs,
     io::{self, Write as _},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use ipnet::IpNet;
@@ -25,7 +26,10 @@ const END: &str = "# end";
 /// By what a version is known again.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Version {
-    /// The settings that it was read by.
+    /// Where it was read from, and in which format.
+    #[serde(default)]
+    pub from: String,
+    /// The other settings that it was read by.
     pub read_by: String,
     /// As the server named it; of a file, what it looks like from outside.
     pub etag: Option<String>,
@@ -38,15 +42,20 @@ impl Version {
     pub fn of(settings: &FeedSettings) -> Self {
         let FeedSettings { source, format, max_entries, max_bytes, .. } = settings;
         let (v4, v6) = (settings.min_prefix_v4, settings.min_prefix_v6);
-        let format = format.name();
-        let read_by = format!("{source} {format} {max_entries} {max_bytes} {v4} {v6}");
-        Self { read_by, etag: None, modified: None }
+        let from = format!("{source} {}", format.name());
+        let read_by = format!("{max_entries} {max_bytes} {v4} {v6}");
+        Self { from, read_by, etag: None, modified: None }
     }
 
     /// Whether it was read by these settings.
     #[must_use]
     pub fn is_of(&self, settings: &FeedSettings) -> bool {
-        self.read_by == Self::of(settings).read_by
+        self.is_from(settings) && self.read_by == Self::of(settings).read_by
+    }
+
+    /// Whether these settings read the same, if with other limits.
+    fn is_from(&self, settings: &FeedSettings) -> bool {
+        self.from == Self::of(settings).from
     }
 }
 
@@ -76,6 +85,26 @@ impl Kept {
     #[must_use]
     pub fn confirmed(&self, now: Timestamp) -> Self {
         Self { last_ok: now, ..self.clone() }
+    }
+
+    /// What of it holds by these settings: nothing of what was read from
+    /// elsewhere, and no network that is too wide by now. What has lost some is
+    /// no version any more that a source could confirm.
+    #[must_use]
+    pub fn under(self: Arc<Self>, settings: &FeedSettings) -> Option<Arc<Self>> {
+        if !self.version.is_from(settings) {
+            return None;
+        }
+        let nets: Vec<IpNet> =
+            self.nets.iter().copied().filter(|net| settings.takes(*net)).collect();
+        let lost = self.nets.len() - nets.len();
+        if lost == 0 {
+            return Some(self);
+        }
+        let version = Version { from: self.version.from.clone(), ..Version::default() };
+        let skipped = Skipped { wide: self.skipped.wide + lost, ..self.skipped };
+        let (last_ok, changed) = (self.last_ok, self.changed);
+        Some(Arc::new(Self { version, last_ok, changed, skipped, entries: nets.len(), nets }))
     }
 
     /// Writes it into the folder, at once or not at all.
@@ -134,7 +163,7 @@ fn path(folder: &Path, name: &str) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::FeedSource;
+    use crate::policy::{FeedFormat, FeedSource};
 
     fn kept() -> Kept {
         let settings = FeedSettings::of(FeedSource::Url("https://lists.example/x".to_owned()));
@@ -155,6 +184,31 @@ mod tests {
         assert_eq!(Kept::read(&folder, "x").unwrap(), Some(kept()));
         Kept::forget(&folder, "x");
         assert_eq!(Kept::read(&folder, "x").unwrap(), None);
+    }
+
+    /// Tightened settings act on what is held.
+    #[test]
+    fn what_is_too_wide_or_from_elsewhere_does_not_hold() {
+        let url = |url: &str| FeedSettings::of(FeedSource::Url(url.to_owned()));
+        let settings = url("https://lists.example/x");
+        let left = |settings: &FeedSettings| {
+            Arc::new(kept()).under(settings).map(|kept| (kept.nets.len(), kept.skipped.wide))
+        };
+        assert_eq!(Arc::new(kept()).under(&settings).as_deref(), Some(&kept()));
+        let other = FeedSettings { max_entries: 1, max_bytes: 1, ..settings.clone() };
+        assert_eq!(left(&other), Some((3, 2)), "it is refused when it is read");
+        assert_eq!(left(&FeedSettings { min_prefix_v4: 24, ..settings.clone() }), Some((3, 2)));
+        assert_eq!(left(&FeedSettings { min_prefix_v6: 33, ..settings.clone() }), Some((2, 3)));
+        let tight = FeedSettings { min_prefix_v4: 25, ..settings.clone() };
+        assert_eq!(left(&tight), Some((2, 3)));
+        // Whichever settings come next, it is read anew.
+        let narrowed = Arc::new(kept()).under(&tight).unwrap();
+        assert!(!narrowed.version.is_of(&tight) && !narrowed.version.is_of(&settings));
+        assert_eq!(narrowed.version.etag, None);
+        assert_eq!(left(&url("https://lists.example/y")), None);
+        let path = FeedSettings::of(FeedSource::Path("/lists/x".into()));
+        assert_eq!(left(&path), None);
+        assert_eq!(left(&FeedSettings { format: FeedFormat::Apiban, ..settings }), None);
     }
 
     #[test]

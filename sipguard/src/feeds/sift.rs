@@ -85,11 +85,7 @@ impl<'a> Sieve<'a> {
                 return;
             }
         };
-        let min_prefix = match net {
-            IpNet::V4(_) => self.settings.min_prefix_v4,
-            IpNet::V6(_) => self.settings.min_prefix_v6,
-        };
-        if net.prefix_len() < min_prefix {
+        if !self.settings.takes(net) {
             self.read.skipped.wide += 1;
         } else if self.special.touch(net) {
             self.read.skipped.special += 1;

@@ -3,6 +3,7 @@
 
 use std::{fmt, path::PathBuf};
 
+use ipnet::IpNet;
 use serde::Serialize;
 
 use crate::ttl::Ttl;
@@ -93,5 +94,15 @@ impl FeedSettings {
             key_file: None,
             enabled: true,
         }
+    }
+
+    /// Whether a network is narrow enough to be taken.
+    #[must_use]
+    pub fn takes(&self, net: IpNet) -> bool {
+        let min_prefix = match net {
+            IpNet::V4(_) => self.min_prefix_v4,
+            IpNet::V6(_) => self.min_prefix_v6,
+        };
+        net.prefix_len() >= min_prefix
     }
 }

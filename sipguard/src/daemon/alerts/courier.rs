@@ -27,7 +27,8 @@ use crate::{
     policy::{Action, ActionKind, AlertSeverity},
 };
 
-/// Notices that wait for one action; beyond that the oldest are given up.
+/// Notices that wait for one action; beyond that the oldest of the mildest are
+/// given up.
 const MAX_WAITING: usize = 64;
 
 /// What is waited before the second try, twice as long before each further one.
@@ -79,11 +80,15 @@ impl Courier {
 
     pub(super) fn send(&self, notice: &Arc<AlertNotice>) {
         let mut state = self.shared.state();
-        if state.waiting.len() >= MAX_WAITING {
-            state.waiting.pop_front();
-            state.dropped += 1;
-        }
         state.waiting.push_back(Arc::clone(notice));
+        if state.waiting.len() > MAX_WAITING {
+            // Of those that are equally mild, the first.
+            let mildest = state.waiting.iter().enumerate().min_by_key(|(_, one)| severity(one));
+            if let Some((place, _)) = mildest {
+                state.waiting.remove(place);
+                state.dropped += 1;
+            }
+        }
         self.shared.awake.notify_one();
     }
 
@@ -128,6 +133,11 @@ impl Shared {
         state.last = Some(AlertTry { time: Timestamp::now(), ok, message });
         ok != was_ok
     }
+}
+
+/// Where it stands among all severities, the mildest first.
+fn severity(notice: &AlertNotice) -> Option<usize> {
+    AlertSeverity::ALL.iter().position(|one| one.name() == notice.alert.severity)
 }
 
 async fn work(shared: Arc<Shared>) {
@@ -276,6 +286,34 @@ mod tests {
             assert_eq!((state.told, state.failed), (0, 0));
             // What is under way would end with its time limit: the server ends it.
             drop((hanging, listener));
+        });
+    }
+
+    /// What is bad is heard of, whatever mild news come after it.
+    #[test]
+    fn the_mildest_are_given_up_first() {
+        on_a_runtime(async || {
+            // Its task has not begun before this one waits for something.
+            let courier = Courier::new(webhook("http://127.0.0.1:9/"));
+            let send = |number, severity: AlertSeverity| {
+                let mut notice = notice::test("pbx");
+                notice.alert.number = number;
+                notice.alert.severity = severity.name().to_owned();
+                courier.send(&Arc::new(notice));
+            };
+            send(0, AlertSeverity::Critical);
+            send(1, AlertSeverity::Warning);
+            (2..MAX_WAITING as u64 + 3).for_each(|number| send(number, AlertSeverity::Info));
+            let numbers = || -> Vec<u64> {
+                courier.shared.state().waiting.iter().map(|notice| notice.alert.number).collect()
+            };
+            assert_eq!(numbers(), [vec![0, 1], (5..MAX_WAITING as u64 + 3).collect()].concat());
+            (100..164).for_each(|number| send(number, AlertSeverity::Critical));
+            assert_eq!(numbers(), (100..164).collect::<Vec<_>>());
+            // Milder than all that waits, it is given up itself.
+            send(200, AlertSeverity::Info);
+            assert_eq!(numbers(), (100..164).collect::<Vec<_>>());
+            assert_eq!(courier.wire().dropped, MAX_WAITING as u64 + 4);
         });
     }
 

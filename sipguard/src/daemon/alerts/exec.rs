@@ -4,11 +4,13 @@
 use std::{
     fs, io,
     os::unix::fs::MetadataExt as _,
+    path::Path,
     process::{ExitStatus, Stdio},
     time::Duration,
 };
 
 use nix::{
+    libc,
     sys::signal::{Signal, killpg},
     unistd::{Pid, Uid},
 };
@@ -42,7 +44,8 @@ pub(super) async fn run(
         return Err(Trouble::Lasting("the command is empty".to_owned()));
     };
     check(program)?;
-    let child = Command::new(program)
+    let mut action = Command::new(program);
+    action
         .args(arguments)
         .env_clear()
         .env("PATH", PATH)
@@ -51,10 +54,13 @@ pub(super) async fn run(
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        .process_group(0)
-        .spawn();
-    let child =
-        child.map_err(|error| Trouble::Lasting(format!("cannot run {program}: {error}")))?;
+        .process_group(0);
+    // SAFETY: between fork and exec it makes one system call, and allocates
+    // nothing.
+    unsafe { action.pre_exec(drop_rights) };
+    let child = action
+        .spawn()
+        .map_err(|error| Trouble::Lasting(format!("cannot run {program}: {error}")))?;
     let mut group = Group::of(child);
     let ended = timeout(limit, group.end()).await;
     let (status, output) = match ended {
@@ -76,11 +82,26 @@ pub(super) async fn run(
     }
 }
 
-/// Whoever could write it could do all that sipguard may.
+/// Empties the ambient capabilities: a service hands on those of its unit by
+/// them. An ordinary user's program is then left with none.
+fn drop_rights() -> io::Result<()> {
+    const NONE: libc::c_ulong = 0;
+    // SAFETY: takes no pointer; the arguments are those of capabilities(7).
+    let done = unsafe {
+        libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL, NONE, NONE, NONE)
+    };
+    match done {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Whoever could write it, or put another in its place, could read and change
+/// what sipguard's user may.
 fn check(program: &str) -> Result<(), Trouble> {
     let refused = |why: String| Trouble::Lasting(format!("{program} {why}"));
     let file = fs::metadata(program).map_err(|error| refused(format!("cannot be run: {error}")))?;
-    if let Some(why) = unsafe_program(file.mode()) {
+    if let Some(why) = unsafe_program(Path::new(program), file.mode()) {
         return Err(refused(why.to_owned()));
     }
     if file.uid() != 0 && file.uid() != Uid::effective().as_raw() {
@@ -213,6 +234,16 @@ mod tests {
         let dir = TempDir::new().unwrap();
         let refused = act(&[script(dir.path(), "exit 0", 0o775)], SECONDS).unwrap_err();
         assert!(refused.message().contains("can be written by others"));
+        let good = script(dir.path(), "exit 0", 0o755);
+        let put = |mode| fs::set_permissions(dir.path(), Permissions::from_mode(mode)).unwrap();
+        for mode in [0o775, 0o757] {
+            put(mode);
+            let refused = act(std::slice::from_ref(&good), SECONDS).unwrap_err();
+            assert!(refused.message().contains("where others can replace it"), "{mode:o}");
+        }
+        // There, only its owner can.
+        put(0o1777);
+        assert!(act(&[good], SECONDS).is_ok());
     }
 
     #[test]

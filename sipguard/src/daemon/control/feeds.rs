@@ -12,7 +12,7 @@ use crate::{
     api::wire::{self, Holder, Listed, Origin},
     daemon::{
         Error,
-        feeds::{Feed, Feeds, difference},
+        feeds::{AllKept, Feed, Feeds, difference, put, restore},
         nets::{overlap, shown},
     },
     feeds::{FeedError, Fetched, Kept, Status, Version},
@@ -83,18 +83,19 @@ impl Daemon {
         feed.kept.as_ref().map(|kept| kept.version.clone())
     }
 
-    /// What an earlier run has kept.
-    pub(in crate::daemon) fn restore_feeds(&mut self, all: BTreeMap<String, Kept>) {
-        let mut feeds = self.feeds.clone();
-        for (name, kept) in all {
-            if let Some(feed) = feeds.get_mut(&name) {
-                feed.kept = Some(Arc::new(kept));
-            }
-        }
-        match self.put_feeds(feeds) {
-            Ok(()) => info!("feeds: {} entries of an earlier run hold again", self.plan.fed.len()),
-            Err(error) => warn!("feeds: what an earlier run has kept does not hold: {error}"),
-        }
+    /// Takes over feeds with what an earlier run has kept of them, which the
+    /// filter and the plan hold already.
+    #[must_use]
+    pub(in crate::daemon) fn with_feeds(mut self, feeds: Feeds) -> Self {
+        self.feeds = feeds;
+        self.tell_old_feeds();
+        self
+    }
+
+    /// Brings back what an earlier run has kept.
+    pub(in crate::daemon) fn restore_feeds(&mut self, all: AllKept) {
+        // A reload may have come between.
+        self.feeds = restore(all, &mut *self.filter, (&self.place, &mut self.plan));
         self.tell_old_feeds();
     }
 
@@ -145,14 +146,7 @@ impl Daemon {
 
     /// Lets this hold instead of what feeds hold now: all of it, or nothing.
     fn put_feeds(&mut self, mut feeds: Feeds) -> Result<(), Error> {
-        let fed = feeds.settle(&self.place.host()?, Timestamp::now());
-        if fed != *self.plan.fed {
-            let before = std::mem::replace(&mut self.plan.fed, fed.into());
-            if let Err(error) = self.filter.apply(&self.plan) {
-                self.plan.fed = before;
-                return Err(Error::Filter(error));
-            }
-        }
+        put(&mut feeds, &mut *self.filter, (&self.place, &mut self.plan))?;
         self.feeds = feeds;
         Ok(())
     }

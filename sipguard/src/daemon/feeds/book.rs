@@ -35,6 +35,12 @@ impl Feed {
         Self { settings, kept: None, is_over: false, last_error: None, reading: false, held }
     }
 
+    /// The same by other settings: they hold for what is kept, too.
+    fn under(&self, settings: &FeedSettings) -> Self {
+        let kept = self.kept.clone().and_then(|kept| kept.under(settings));
+        Self { settings: settings.clone(), kept, ..self.clone() }
+    }
+
     /// Whether its last good version is too old.
     pub(in crate::daemon) fn is_too_old(&self, now: Timestamp) -> bool {
         let max_age = self.settings.max_age.duration();
@@ -53,14 +59,23 @@ fn age(kept: &Kept, now: Timestamp) -> Duration {
 pub(in crate::daemon) struct Feeds(BTreeMap<String, Feed>);
 
 impl Feeds {
-    /// The feeds of a plan. Those that are here already keep what they hold.
+    /// The feeds of a plan. Those that are here already keep what holds by their
+    /// settings of now.
     pub(in crate::daemon) fn under(&self, plan: &BTreeMap<String, FeedSettings>) -> Self {
         let of = |(name, settings): (&String, &FeedSettings)| {
-            let mut feed = self.0.get(name).cloned().unwrap_or_else(|| Feed::new(settings.clone()));
-            feed.settings = settings.clone();
-            (name.clone(), feed)
+            let feed = self.0.get(name).map(|feed| feed.under(settings));
+            (name.clone(), feed.unwrap_or_else(|| Feed::new(settings.clone())))
         };
         Self(plan.iter().map(of).collect())
+    }
+
+    /// Takes over what an earlier run has kept.
+    pub(in crate::daemon) fn keep(&mut self, all: BTreeMap<String, Kept>) {
+        for (name, kept) in all {
+            if let Some(feed) = self.0.get_mut(&name) {
+                feed.kept = Arc::new(kept).under(&feed.settings);
+            }
+        }
     }
 
     pub(in crate::daemon) fn get(&self, name: &str) -> Option<&Feed> {
@@ -231,6 +246,31 @@ mod tests {
             feeds.settle(&host(), now()).into_iter().collect::<Vec<_>>(),
             nets(&["192.0.2.2"])
         );
+    }
+
+    #[test]
+    fn f47_tightened_settings_act_at_once() {
+        let feeds = feeds(&[("a", &["192.0.2.1", "198.51.100.0/24", "2001:db8::/48"])]);
+        let holds = |other: FeedSettings| {
+            let mut feeds = feeds.under(&BTreeMap::from([("a".to_owned(), other)]));
+            let fed = feeds.settle(&host(), now());
+            let [status] = feeds.statuses(now()).try_into().unwrap();
+            assert_eq!((status.entries, status.own), (fed.len(), 0));
+            (fed.into_iter().collect::<Vec<_>>(), status.skipped.wide)
+        };
+        let tight = FeedSettings { min_prefix_v4: 25, ..settings() };
+        assert_eq!(holds(tight.clone()), (nets(&["192.0.2.1", "2001:db8::/48"]), 1));
+        let tight_v6 = FeedSettings { min_prefix_v6: 64, ..settings() };
+        assert_eq!(holds(tight_v6), (nets(&["192.0.2.1", "198.51.100.0/24"]), 1));
+        let elsewhere = FeedSettings::of(FeedSource::Url("https://lists.example/y".to_owned()));
+        assert_eq!(holds(elsewhere.clone()), (Vec::new(), 0));
+        // The same of what an earlier run has left.
+        for (other, count) in [(tight, 2), (elsewhere, 0)] {
+            let kept = Kept::clone(feeds.get("a").unwrap().kept.as_ref().unwrap());
+            let mut later = Feeds::default().under(&BTreeMap::from([("a".to_owned(), other)]));
+            later.keep(BTreeMap::from([("a".to_owned(), kept)]));
+            assert_eq!(later.settle(&host(), now()).len(), count);
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 mod book;
 mod desk;
 mod refresh;
+mod restore;
 mod task;
 mod turns;
 
@@ -12,5 +13,6 @@ pub use refresh::refresh;
 pub(super) use self::{
     book::{Feed, Feeds, difference},
     desk::Desk,
+    restore::{AllKept, put, read_kept, restore},
     task::run,
 };

@@ -2,18 +2,22 @@
 
 use std::{
     collections::BTreeMap,
-    path::{Path, PathBuf},
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
 use tokio::{
     sync::oneshot,
-    task::{JoinSet, spawn_blocking},
+    task::{JoinHandle, JoinSet, spawn_blocking},
     time::sleep,
 };
 use tracing::{debug, warn};
 
-use super::{desk::Ask, turns::Turns};
+use super::{
+    desk::Ask,
+    restore::{AllKept, restore_late},
+    turns::Turns,
+};
 use crate::{
     daemon::{Shared, memory::give_back},
     feeds::{FOLDER, FeedError, Kept, fetch},
@@ -42,10 +46,17 @@ impl Waiting {
 }
 
 /// Reads feeds for as long as it is let, and keeps what is good of them below
-/// the state directory. What an earlier run has kept there comes first.
-pub(in crate::daemon) async fn run(shared: Shared, state: PathBuf) {
+/// the state directory. First comes what an earlier run has kept there, where it
+/// is `late`.
+pub(in crate::daemon) async fn run(
+    shared: Shared,
+    state: PathBuf,
+    late: Option<JoinHandle<AllKept>>,
+) {
     let folder = state.join(FOLDER);
-    restore(&shared, &folder).await;
+    if let Some(kept) = late {
+        restore_late(&shared, kept).await;
+    }
     let mut turns = Turns::default();
     let mut jobs: JoinSet<(String, bool)> = JoinSet::new();
     let mut waiting: Vec<Waiting> = Vec::new();
@@ -91,31 +102,6 @@ fn answered(waiting: Vec<Waiting>) -> Vec<Waiting> {
         let _ = one.done.send(());
     }
     others
-}
-
-/// What an earlier run has kept.
-async fn restore(shared: &Shared, folder: &Path) {
-    let (shared, folder) = (shared.clone(), folder.to_owned());
-    let work = move || {
-        let feeds = shared.blocking_daemon().feed_turns();
-        let mut kept = BTreeMap::new();
-        for name in feeds.into_keys() {
-            match Kept::read(&folder, &name) {
-                Ok(Some(one)) => {
-                    kept.insert(name, one);
-                }
-                Ok(None) => {}
-                Err(error) => warn!("feed {name}: what was kept of it cannot be read: {error}"),
-            }
-        }
-        if !kept.is_empty() {
-            shared.blocking_daemon().restore_feeds(kept);
-            give_back();
-        }
-    };
-    if let Err(error) = spawn_blocking(work).await {
-        warn!("what was kept of feeds is not in force: {error}");
-    }
 }
 
 /// Reads one feed, on a thread of its own; gives whether that went well.

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use super::values::duration;
+use super::values::{check_secret, duration};
 use crate::{
     policy::{
         alerts::{
@@ -58,8 +58,8 @@ const MAX_TIMEOUT: u64 = 60;
 /// Bits of a mode by which a file can be written by the group or by others.
 const WRITABLE: u32 = 0o022;
 
-/// Bits of a mode by which others can read a file.
-const READABLE: u32 = 0o004;
+/// The bit of a directory in which only its owner can replace a file.
+const STICKY: u32 = 0o1000;
 
 /// The keys that a rule has.
 pub(in crate::policy) fn keys(rule: AlertRule) -> &'static [&'static str] {
@@ -286,13 +286,19 @@ fn doubt(program: &Path) -> Option<String> {
         Err(error) => Some(format!("cannot be run: {error}")),
         Ok(file) if !file.is_file() => Some("is not a file".to_owned()),
         Ok(file) if file.permissions().mode() & 0o111 == 0 => Some("is not executable".to_owned()),
-        Ok(file) => unsafe_program(file.mode()).map(str::to_owned),
+        Ok(file) => unsafe_program(program, file.mode()).map(str::to_owned),
     }
 }
 
-/// Why a program of this mode is not run.
-pub(crate) fn unsafe_program(mode: u32) -> Option<&'static str> {
-    (mode & WRITABLE != 0).then_some("can be written by others than its owner: it is not run")
+/// Why a program at this path, of this mode, is not run.
+pub(crate) fn unsafe_program(path: &Path, mode: u32) -> Option<&'static str> {
+    if mode & WRITABLE != 0 {
+        return Some("can be written by others than its owner: it is not run");
+    }
+    let folder = path.parent().and_then(|folder| fs::metadata(folder).ok());
+    folder
+        .is_some_and(|folder| folder.mode() & WRITABLE != 0 && folder.mode() & STICKY == 0)
+        .then_some("lies in a directory where others can replace it: it is not run")
 }
 
 fn webhook(
@@ -335,19 +341,7 @@ fn token_file(value: Value<'_, '_>, url: &str, problems: &mut Problems<'_>) -> O
         problems.error(value.span(), "the path of the token is not absolute", help);
         return None;
     }
-    match fs::metadata(path) {
-        Err(error) => problems.warning(
-            value.span(),
-            format!("the token cannot be read: {error}"),
-            "calls without it will fail",
-        ),
-        Ok(file) if file.mode() & READABLE != 0 => problems.warning(
-            value.span(),
-            "the token can be read by everybody on this host",
-            format!("chmod 0600 {}", path.display()),
-        ),
-        Ok(_) => {}
-    }
+    check_secret(value, "token", path, problems);
     let is_near = ["http://127.", "http://localhost", "http://[::1]"];
     if url.starts_with("http://") && !is_near.iter().any(|near| url.starts_with(near)) {
         problems.warning(

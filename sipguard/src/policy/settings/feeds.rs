@@ -4,7 +4,7 @@ use std::{net::IpAddr, path::PathBuf};
 
 use ureq::http::Uri;
 
-use super::values::{bits, duration};
+use super::values::{bits, check_secret, duration};
 use crate::{
     policy::{
         feeds::{FeedFormat, FeedSettings, FeedSource, KEY_MARK, MAX_FEEDS},
@@ -240,6 +240,11 @@ fn key(reader: &Reader<'_, '_>, settings: &FeedSettings, problems: &mut Problems
             format!("the URL has a {KEY_MARK}, but there is no key"),
             "write for example key_file = \"/etc/sipguard/apiban.key\"",
         ),
+        (Some(value), Some(_)) if has_mark => {
+            if let Some(file) = &settings.key_file {
+                check_secret(value, "key", file, problems);
+            }
+        }
         _ => {}
     }
 }

@@ -1,7 +1,7 @@
 //! Values that several sections of sipguard.toml have: limits, durations,
 //! lengths of prefixes.
 
-use std::ops::RangeInclusive;
+use std::{fs, ops::RangeInclusive, os::unix::fs::MetadataExt as _, path::Path};
 
 use toml::de::DeValue;
 
@@ -13,6 +13,9 @@ use crate::{
     },
     ttl::Ttl,
 };
+
+/// Bits of a mode by which others can read a file.
+const READABLE: u32 = 0o004;
 
 pub(in crate::policy) const LIMIT: &[&str] = &["rate", "burst"];
 
@@ -27,6 +30,32 @@ pub(super) fn bits(
     let bits = section.get(key).and_then(|value| value.number(range, problems));
     if let Some(Ok(bits)) = bits.map(u8::try_from) {
         *place = bits;
+    }
+}
+
+/// Warns of a file with a secret that is missing, or readable by everybody. As
+/// the packaged service sipguard is no root: what root alone may read, it cannot.
+pub(super) fn check_secret(
+    value: Value<'_, '_>,
+    what: &str,
+    path: &Path,
+    problems: &mut Problems<'_>,
+) {
+    match fs::metadata(path) {
+        Err(error) => problems.warning(
+            value.span(),
+            format!("the {what} cannot be read: {error}"),
+            "what needs it fails without it",
+        ),
+        Ok(file) if file.mode() & READABLE != 0 => problems.warning(
+            value.span(),
+            format!("the {what} can be read by everybody on this host"),
+            format!(
+                "chmod 0640 {0} && chgrp sipguard {0}: its owner root and the group sipguard read it then",
+                path.display()
+            ),
+        ),
+        Ok(_) => {}
     }
 }
 

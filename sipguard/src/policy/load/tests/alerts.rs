@@ -125,7 +125,10 @@ fn programs_and_tokens_of_others_are_warned_of() {
     assert!(warned(0o644, exec).contains("is not executable"));
     let hook = "[[alerts.action]]\ntype = \"webhook\"\nurl = \"https://x.example/\"\ntoken_file = \"FILE\"\n";
     assert_eq!(warned(0o600, hook), "");
-    assert!(warned(0o644, hook).contains("can be read by everybody"));
+    assert_eq!(warned(0o640, hook), "");
+    let readable = warned(0o644, hook);
+    assert!(readable.contains("the token can be read by everybody"), "{readable}");
+    assert!(readable.contains("chmod 0640") && readable.contains("group sipguard"), "{readable}");
     let plain = hook.replace("https", "http");
     assert!(warned(0o600, &plain).contains("goes over the network"));
     assert_eq!(warned(0o600, &plain.replace("x.example", "127.0.0.1:9000")), "");

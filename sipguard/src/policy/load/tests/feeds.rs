@@ -1,5 +1,11 @@
 //! The section `[feeds]`.
 
+use std::{
+    fs::Permissions,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+};
+
 use super::*;
 use crate::policy::{FeedFormat, FeedSettings, FeedSource};
 
@@ -12,15 +18,26 @@ fn feeds(text: &str) -> Result<(Plan, Vec<String>), Vec<String>> {
     }
 }
 
+/// A file with a key, and the directory that it lives in.
+fn key(mode: u32) -> (TempDir, PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("key");
+    fs::write(&path, "abc").unwrap();
+    fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+    (dir, path)
+}
+
 #[test]
 fn f47_feeds_have_defaults_and_all_that_can_be_said() {
-    let (plan, warnings) = feeds(
+    let (_dir, key) = key(0o640);
+    let (plan, warnings) = feeds(&format!(
         "[[feeds.feed]]\nname = \"voipbl\"\nurl = \"https://voipbl.org/update/\"\n\
-         [[feeds.feed]]\nname = \"apiban\"\nformat = \"apiban\"\nkey_file = \"/etc/key\"\n\
-         url = \"https://apiban.org/api/{key}/banned\"\ninterval = \"15m\"\nmax_age = \"1d\"\n\
+         [[feeds.feed]]\nname = \"apiban\"\nformat = \"apiban\"\nkey_file = \"{}\"\n\
+         url = \"https://apiban.org/api/{{key}}/banned\"\ninterval = \"15m\"\nmax_age = \"1d\"\n\
          max_entries = 5\nmax_bytes = 2048\nmin_prefix_v4 = 24\nmin_prefix_v6 = 48\n\
          [[feeds.feed]]\nname = \"mine\"\npath = \"/tmp/x\"\ninterval = \"1m\"\nenabled = false\n",
-    )
+        key.display()
+    ))
     .unwrap();
     assert_eq!(warnings, [] as [String; 0]);
     let url = |url: &str| FeedSource::Url(url.to_owned());
@@ -33,7 +50,7 @@ fn f47_feeds_have_defaults_and_all_that_can_be_said() {
         max_bytes: 2048,
         min_prefix_v4: 24,
         min_prefix_v6: 48,
-        key_file: Some("/etc/key".into()),
+        key_file: Some(key),
         ..FeedSettings::of(url("https://apiban.org/api/{key}/banned"))
     };
     assert_eq!(plan.feeds["apiban"], apiban);
@@ -110,4 +127,22 @@ fn f47_risky_feeds_are_warned_of() {
     let [open, often] = warnings.try_into().unwrap();
     assert!(open.starts_with("3:7 over http, everybody on the way can change"), "{open}");
     assert!(often.starts_with("4:12 every 10s is more often"), "{often}");
+}
+
+#[test]
+fn f47_keys_of_everybody_are_warned_of() {
+    let warnings = |path: &Path| {
+        let url = "https://lists.example/{key}";
+        let feed = format!("[[feeds.feed]]\nname = \"a\"\nurl = \"{url}\"\nkey_file = {path:?}\n");
+        feeds(&feed).unwrap().1.concat()
+    };
+    for (mode, message) in [(0o600, ""), (0o640, ""), (0o644, "4:12 the key can be read by every")]
+    {
+        let (_dir, key) = key(mode);
+        let warnings = warnings(&key);
+        assert_eq!(warnings.is_empty(), message.is_empty(), "{mode:o}: {warnings}");
+        assert!(warnings.starts_with(message), "{mode:o}: {warnings}");
+    }
+    let missing = warnings(Path::new("/nonexistent/key"));
+    assert!(missing.starts_with("4:12 the key cannot be read: "), "{missing}");
 }
