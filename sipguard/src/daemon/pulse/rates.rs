@@ -39,10 +39,8 @@ impl Rates {
             counters: now.counters,
             replies: now.replies,
         });
-        let Some(before) = before else {
-            self.sources.turn(now.now_ns, 1.0, now.tallies, true);
-            return None;
-        };
+        // Sources count from the start of the program, which was just before.
+        let before = before?;
         let seconds = seconds(now.now_ns.saturating_sub(before.now_ns));
         let rules: Vec<RuleRate> = Rule::ALL
             .iter()
@@ -61,7 +59,7 @@ impl Rates {
             would_drop: rules.iter().map(|one| one.would_rate).sum(),
             rules,
             replies: replies(&now.replies, &before.replies, seconds),
-            sources: self.sources.turn(now.now_ns, seconds, now.tallies, false),
+            sources: self.sources.turn(now.now_ns, seconds, now.tallies),
             verified: held.verified,
             banned: held.banned,
             blocked: now.blocked,

@@ -35,7 +35,6 @@ impl Sources {
         now_ns: u64,
         seconds: f64,
         tallies: Vec<SourceTally>,
-        is_first: bool,
     ) -> Vec<SourceRate> {
         let mut busy = Vec::new();
         for tally in tallies {
@@ -46,12 +45,11 @@ impl Sources {
             let source = tally.source;
             let before = self.0.remove(&source);
             let standing = standing(tally.rule).or(before.as_ref().and_then(|one| one.standing));
-            // One that lost its place in the table and came back counts anew;
-            // of what was there at the first look nobody knows when it came.
+            // One that lost its place in the table and came back counts anew.
             let since = before
                 .map(|one| one.tally)
                 .filter(|old| old.packets <= tally.packets && old.samples <= tally.samples)
-                .unwrap_or_else(|| if is_first { tally.clone() } else { nothing(&tally) });
+                .unwrap_or_else(|| nothing(&tally));
             if tally.samples > since.samples {
                 busy.push(rate(&tally, &since, seconds, standing));
             }
@@ -150,10 +148,9 @@ mod tests {
         let (one, other) = ("192.0.2.1/32", "2001:db8:7::/64");
         let mut sources = Sources::default();
         let first = vec![tally(one, 10, 10, Rule::Options)];
-        // Before the first look: nobody knows in which time.
-        assert_eq!(sources.turn(1_000 * S, 1.0, first, true), []);
+        assert_eq!(sources.turn(1_000 * S, 1.0, first)[0].rate, 10.0);
         let next = vec![tally(one, 14, 14, Rule::Options), tally(other, 80, 20, Rule::Verified)];
-        let busy = sources.turn(1_000 * S, 2.0, next, false);
+        let busy = sources.turn(1_000 * S, 2.0, next);
         let told: Vec<_> = busy
             .iter()
             .map(|one| (&*one.source, one.rate, one.packets, &*one.standing, one.estimated))
@@ -168,7 +165,7 @@ mod tests {
         assert_eq!((busy[1].dropped, busy[1].options, busy[1].register), (1.0, 2.0, 0.0));
         // Who is silent is not told.
         let next = vec![tally(one, 14, 14, Rule::Options)];
-        assert_eq!(sources.turn(1_001 * S, 1.0, next, false), []);
+        assert_eq!(sources.turn(1_001 * S, 1.0, next), []);
     }
 
     #[test]
@@ -180,8 +177,8 @@ mod tests {
         let mut all: Vec<SourceTally> = (0..2 * BUSIEST).map(customer).collect();
         all.push(tally("198.51.100.7/32", 2, 2, Rule::Options));
         let mut sources = Sources::default();
-        sources.turn(1_000 * S, 1.0, Vec::new(), true);
-        let busy = sources.turn(1_000 * S, 1.0, all, false);
+        sources.turn(1_000 * S, 1.0, Vec::new());
+        let busy = sources.turn(1_000 * S, 1.0, all);
         assert_eq!(busy.len(), BUSIEST + 1);
         assert_eq!(busy.last().map(|one| one.source.as_str()), Some("198.51.100.7"));
     }
@@ -190,20 +187,20 @@ mod tests {
     fn a_keepalive_does_not_make_a_customer_a_stranger() {
         let mut sources = Sources::default();
         let verified = vec![tally("192.0.2.1/32", 1, 1, Rule::Verified)];
-        sources.turn(1_000 * S, 1.0, verified, true);
+        sources.turn(1_000 * S, 1.0, verified);
         let keepalive = vec![tally("192.0.2.1/32", 2, 2, Rule::Keepalive)];
-        let busy = sources.turn(1_001 * S, 1.0, keepalive, false);
+        let busy = sources.turn(1_001 * S, 1.0, keepalive);
         assert_eq!((&*busy[0].standing, &*busy[0].rule), ("verified", "keepalive"));
     }
 
     #[test]
     fn who_lost_its_place_counts_anew_and_who_is_quiet_is_forgotten() {
         let mut sources = Sources::default();
-        sources.turn(1_000 * S, 1.0, vec![tally("192.0.2.1/32", 90, 90, Rule::Stranger)], true);
+        sources.turn(1_000 * S, 1.0, vec![tally("192.0.2.1/32", 90, 90, Rule::Stranger)]);
         let again = vec![tally("192.0.2.1/32", 5, 5, Rule::Stranger)];
-        let busy = sources.turn(1_001 * S, 1.0, again.clone(), false);
+        let busy = sources.turn(1_001 * S, 1.0, again.clone());
         assert_eq!(busy[0].rate, 5.0);
-        assert_eq!(sources.turn(1_301 * S, 1.0, again, false), []);
+        assert_eq!(sources.turn(1_301 * S, 1.0, again), []);
         assert!(sources.0.is_empty());
     }
 }
