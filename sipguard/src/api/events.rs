@@ -12,14 +12,17 @@ use futures_util::stream::{self, Stream, StreamExt as _};
 use serde::Deserialize;
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 
-use super::{caller::Caller, failure::ApiError, named::rule, wire::EventLine};
+use super::{
+    caller::Caller,
+    failure::ApiError,
+    lines::{JSON_LINES, line},
+    named::rule,
+    wire::EventLine,
+};
 use crate::{
     daemon::{Shared, Told, Wanted},
     policy,
 };
-
-/// The content type: one JSON value on each line.
-pub(super) const JSON_LINES: &str = "application/x-ndjson";
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -85,11 +88,4 @@ fn follow(coming: Receiver<Arc<Told>>, wanted: Wanted) -> impl Stream<Item = Byt
 
 fn event(told: &Told) -> EventLine {
     EventLine::Event(Box::new(told.wire()))
-}
-
-fn line(line: &EventLine) -> Bytes {
-    // Text, numbers and times: nothing that has no JSON.
-    let mut bytes = serde_json::to_vec(line).unwrap_or_default();
-    bytes.push(b'\n');
-    bytes.into()
 }

@@ -43,6 +43,7 @@ mod events;
 mod failure;
 mod feeds;
 mod json;
+mod lines;
 mod lists;
 mod metrics;
 mod named;

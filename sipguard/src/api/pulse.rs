@@ -12,7 +12,12 @@ use futures_util::stream::{self, StreamExt as _};
 use serde::Deserialize;
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 
-use super::{caller::Caller, events::JSON_LINES, failure::ApiError, wire::Pulse};
+use super::{
+    caller::Caller,
+    failure::ApiError,
+    lines::{JSON_LINES, line},
+    wire::Pulse,
+};
 use crate::daemon::Shared;
 
 #[derive(Debug, Deserialize)]
@@ -35,7 +40,7 @@ pub(super) async fn pulse(
         ApiError::bad_request(rejection.body_text(), Some(hint))
     })?;
     let (kept, coming) = shared.pulse().recent(query.last.unwrap_or(1));
-    let kept = stream::iter(kept).map(|pulse| line(&pulse));
+    let kept = stream::iter(kept).map(|pulse| line(&*pulse));
     let coming = coming.filter(|_| query.follow).map(|coming| stream::unfold(coming, next));
     let lines = kept.chain(stream::iter(coming).flatten());
     let body = Body::from_stream(lines.map(Ok::<_, Infallible>));
@@ -46,16 +51,9 @@ pub(super) async fn pulse(
 async fn next(mut coming: Receiver<Arc<Pulse>>) -> Option<(Bytes, Receiver<Arc<Pulse>>)> {
     loop {
         match coming.recv().await {
-            Ok(pulse) => return Some((line(&pulse), coming)),
+            Ok(pulse) => return Some((line(&*pulse), coming)),
             Err(RecvError::Lagged(_)) => {}
             Err(RecvError::Closed) => return None,
         }
     }
-}
-
-fn line(pulse: &Pulse) -> Bytes {
-    // Text, numbers and times: nothing that has no JSON.
-    let mut bytes = serde_json::to_vec(pulse).unwrap_or_default();
-    bytes.push(b'\n');
-    bytes.into()
 }
