@@ -7,18 +7,19 @@
 mod endpoint;
 mod event;
 mod learned;
+mod pinned;
 mod policy;
 mod tally;
 mod tap;
 
-pub use self::{endpoint::*, event::*, learned::*, policy::*, tally::*, tap::*};
+pub use self::{endpoint::*, event::*, learned::*, pinned::*, policy::*, tally::*, tap::*};
 use crate::{
     method::{BUCKETS, METHOD_SLOTS},
     rule::RULE_SLOTS,
 };
 
 /// Version of all layouts in this module.
-pub const ABI_VERSION: u32 = 4;
+pub const ABI_VERSION: u32 = 5;
 
 /// An IPv6 address, or an IPv4 address mapped into it (`::ffff:a.b.c.d`), so
 /// that one map serves both families: sixteen bytes in network byte order.
@@ -276,13 +277,6 @@ impl Counters {
 /// Interfaces that can be counted apart; slot 0 is for all others.
 pub const INTERFACE_SLOTS: usize = 16;
 
-/// The interface index of each counter slot; 0 is an unused slot.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[repr(C)]
-pub struct Interfaces {
-    pub ifindex: [u32; INTERFACE_SLOTS],
-}
-
 /// What the program writes down about the packet it judged last, when its
 /// global `TEST` is set (tests and replay).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -307,7 +301,6 @@ const _: () = {
     assert!(size_of::<Source>() == 96);
     assert!(size_of::<Counters>() == 2328);
     assert!(size_of::<Ports>() == 80);
-    assert!(size_of::<Interfaces>() == 64);
     assert!(size_of::<Judged>() == 24);
 };
 
@@ -322,7 +315,7 @@ mod user {
             unsafe impl aya::Pod for $type {}
         )+};
     }
-    pod!(Address, Ban, ListKey, ListEntry, ListSizes, Source, Ports, Counters, Interfaces);
+    pod!(Address, Ban, ListKey, ListEntry, ListSizes, Source, Ports, Counters, Interfaces, Record);
     pod!(Judged, Event, EventLimits, Tally, TallySet, TapSpec, TappedHead, TapBuffer);
     pod!(Endpoint, Verified, Site, Failures, BanMade, Replies, Transaction);
 }

@@ -9,8 +9,8 @@ use sipguard_common::{
     abi::{
         self, Address, BANS, Ban, BanMade, Counters, Endpoint, Event, EventLimits, Failures,
         INTERFACE_SLOTS, Interfaces, Judged, ListEntry, ListKey, ListSizes, MAX_BLOCKED,
-        MAX_TRUSTED, Nonce, PEERS as PEER_SLOTS, Policy, Ports, Replies, Site, Source, TallySet,
-        TapBuffer, TapSpec, TappedHead, Transaction, Verified,
+        MAX_TRUSTED, Nonce, PEERS as PEER_SLOTS, Policy, Ports, Record, Replies, SignatureName,
+        Site, Source, TallySet, TapBuffer, TapSpec, TappedHead, Transaction, Verified,
     },
     automaton::SIGNATURE_SLOTS,
     method, networks,
@@ -51,6 +51,10 @@ pub(crate) static POLICY: ArrayOfMaps<Array<Policy, 1>, 1> = ArrayOfMaps::new();
 static POLICY_A: Array<Policy, 1> = Array::new();
 #[btf_map]
 static POLICY_B: Array<Policy, 1> = Array::new();
+
+/// Whose maps these are, for the next one who opens their pins.
+#[btf_map]
+static RECORD: Array<Record, 1> = Array::new();
 
 #[btf_map]
 pub(crate) static INTERFACES: Array<Interfaces, 1> = Array::new();
@@ -189,6 +193,10 @@ pub(crate) static PEERS: Array<u64, PEER_SLOTS> = Array::new();
 /// Packets by slot of the signature that they matched.
 #[btf_map]
 pub(crate) static SIGNATURE_HITS: PerCpuArray<u64, SIGNATURE_SLOTS> = PerCpuArray::new();
+
+/// The names of these signatures, for the next one who counts in their slots.
+#[btf_map]
+static SIGNATURE_NAMES: Array<SignatureName, SIGNATURE_SLOTS> = Array::new();
 
 /// Events, for the daemon.
 #[btf_map]

@@ -34,6 +34,8 @@ pub enum TtlError {
 }
 
 impl Ttl {
+    /// Ten seconds.
+    pub const TEN_SECONDS: Self = Self(10);
     /// One minute.
     pub const MINUTE: Self = Self(60);
     /// Three minutes.

@@ -11,12 +11,15 @@ pub mod corpus;
 pub mod crowd;
 pub mod kernel;
 pub mod layout;
+pub mod legit;
+pub mod marathon;
 pub mod mutate;
 pub mod packet;
 pub mod plans;
 pub mod random;
 pub mod rig;
 pub mod sip;
+pub mod soak;
 pub mod stage;
 pub mod twin;
 

@@ -13,27 +13,35 @@
 //! So nothing is left behind and the machine's own network is never touched.
 
 pub mod answerer;
+pub mod bpffs;
 pub mod browser;
 pub mod capture;
 pub mod carrier;
 pub mod collector;
+pub mod confined;
+pub mod crowdsec;
 pub mod egress;
+pub mod footprint;
 pub mod foreign;
 pub mod forger;
 pub mod gzip;
 pub mod kamailio;
 pub mod lab;
+pub mod mount;
 pub mod namespace;
 pub mod phone;
+pub mod pinch;
 pub mod policy;
 pub mod process;
 pub mod prometheus;
+pub mod rebuilt;
 pub mod registrar;
 pub mod scanner;
 pub mod screen;
 pub mod server;
 pub mod sipguard;
 pub mod softphone;
+pub mod streams;
 pub mod subscriber;
 pub mod talker;
 pub mod tcp;

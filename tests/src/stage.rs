@@ -77,12 +77,7 @@ impl<'a> Stage<'a> {
         let on_host = self.twin.run(frame);
         if let Some(kernel) = &mut self.kernel {
             let verdict = kernel.run(frame).expect("a run");
-            let in_kernel = Outcome {
-                rule: verdict.rule,
-                method: verdict.method as u32,
-                signature: verdict.signature.map_or(0, |index| index as u32 + 1),
-                would: verdict.would,
-            };
+            let in_kernel = Outcome::from(&verdict);
             assert_eq!(in_kernel, on_host, "kernel and host, coming in: {}", text(frame));
         }
         on_host

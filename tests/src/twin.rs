@@ -14,7 +14,10 @@ use std::{
     net::{IpAddr, Ipv6Addr},
 };
 
-use sipguard::policy::{Peer, Plan};
+use sipguard::{
+    kernel::Verdict,
+    policy::{Peer, Plan},
+};
 use sipguard_common::{
     abi::{Address, Ban, Endpoint, Failures, Ports, Site, Source, Verified},
     decide::{Judgement, decide},
@@ -38,6 +41,17 @@ pub struct Outcome {
     pub signature: u32,
     /// Bits of the rules that would have dropped it.
     pub would: u64,
+}
+
+impl From<&Verdict> for Outcome {
+    fn from(verdict: &Verdict) -> Self {
+        Self {
+            rule: verdict.rule,
+            method: verdict.method as u32,
+            signature: verdict.signature.map_or(0, |index| index as u32 + 1),
+            would: verdict.would,
+        }
+    }
 }
 
 /// A filter without a kernel.

@@ -2,15 +2,20 @@
 
 use std::{
     fs::{self, Permissions},
-    os::unix::fs::PermissionsExt as _,
+    io::{self, Read as _, Write as _},
+    os::unix::{fs::PermissionsExt as _, net::UnixStream},
     path::Path,
     process::Command,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
+use nix::libc;
 use serde_json::Value;
 use tests::rig::{
+    confined::NOBODY,
     lab::{GATEWAY, Lab, SERVER, STRANGER, STRANGERS, TRUSTED, WAN},
     policy::Policy,
     process::{self, Finished},
@@ -24,9 +29,6 @@ const TOOLS: &[Tool] = &[Tool::Ip, Tool::Sipguard];
 
 /// How long anything here may take that has no time limit of its own.
 const PATIENCE: Duration = Duration::from_secs(20);
-
-/// Nobody's ids.
-const NOBODY: &str = "65534";
 
 #[test]
 fn a_block_holds_within_a_second_and_ends_in_time() -> Result<()> {
@@ -173,7 +175,8 @@ fn an_unprivileged_user_is_told_so() -> Result<()> {
     fs::set_permissions(&binary, Permissions::from_mode(0o755))?;
     let as_nobody = |socket: &Path, arguments: &[&str]| -> Result<Finished> {
         let mut command = lab.server().command(Tool::Setpriv.path()?)?;
-        let ids = ["--reuid", NOBODY, "--regid", NOBODY, "--clear-groups", "--"];
+        let nobody = NOBODY.to_string();
+        let ids = ["--reuid", &nobody, "--regid", &nobody, "--clear-groups", "--"];
         command.args(ids).arg(&binary).arg("--socket").arg(socket).args(arguments);
         process::run(&mut command, PATIENCE)
     };
@@ -190,7 +193,8 @@ fn an_unprivileged_user_is_told_so() -> Result<()> {
     let config = sipguard.folder().path().to_string_lossy().into_owned();
     sipguard.stop()?.success()?;
     let state = lab.folder().join("state").to_string_lossy().into_owned();
-    let run = ["run", "--iface", WAN, "--config", &config, "--state", &state];
+    let run =
+        ["run", "--iface", WAN, "--config", &config, "--state", &state, "--fail-mode", "open"];
     as_nobody(&lab.folder().join("no.sock"), &run)?.expect_code(4)?;
     ensure!(lab.xdp_program(WAN)?.is_none());
     Ok(())
@@ -296,5 +300,106 @@ fn nothing_unprintable_reaches_a_terminal() -> Result<()> {
         let evil = text.chars().find(|c| (c.is_control() && *c != '\n') || *c == '\u{202e}');
         ensure!(evil.is_none(), "{who}: {evil:?} in {text:?}");
     }
+    Ok(())
+}
+
+/// A thread with another user's credentials, and the connections that it makes.
+fn connect_as(uid: u32, socket: &Path, count: usize) -> Result<Vec<UnixStream>> {
+    let connect = || -> io::Result<Vec<UnixStream>> {
+        // glibc's function would change all threads of this process.
+        // SAFETY: takes numbers only, and the thread ends with it.
+        let done = unsafe { libc::syscall(libc::SYS_setresuid, -1, uid, -1) };
+        if done != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        (0..count).map(|_| UnixStream::connect(socket)).collect()
+    };
+    let connected = thread::scope(|scope| scope.spawn(connect).join());
+    Ok(connected.map_err(|_| anyhow!("the thread has panicked"))??)
+}
+
+/// Whoever may connect, or has been let in by a wrong mode of the socket, takes
+/// places of his own user and of no other, and none for long.
+#[test]
+fn members_of_the_group_cannot_keep_root_out() -> Result<()> {
+    if !can_run(TOOLS) {
+        return Ok(());
+    }
+    let lab = Lab::new()?;
+    let sipguard = Sipguard::start(&lab, &Policy::usual()?, &["--iface", WAN])?;
+    fs::set_permissions(sipguard.socket(), Permissions::from_mode(0o666))?;
+    let mut connections = Vec::new();
+    for uid in [NOBODY, NOBODY - 1, NOBODY - 2] {
+        connections.extend(connect_as(uid, sipguard.socket(), 100)?);
+    }
+    for _ in 0..20 {
+        sipguard.command(&["status"])?.success()?;
+    }
+    sipguard.command(&["block", &STRANGERS[1].to_string()])?.success()?;
+    // Who says nothing is left, after ten seconds.
+    for mut connection in connections {
+        connection.set_read_timeout(Some(PATIENCE))?;
+        let mut answer = Vec::new();
+        match connection.read_to_end(&mut answer) {
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {}
+            other => ensure!(other? == 0, "{}", String::from_utf8_lossy(&answer)),
+        }
+    }
+    // And whoever is not permitted hears that, in a place that is free again.
+    let mut stranger = connect_as(NOBODY, sipguard.socket(), 1)?;
+    let stranger = stranger.first_mut().context("no connection")?;
+    stranger.write_all(b"POST /v1/reload HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    stranger.read_to_string(&mut answer)?;
+    ensure!(answer.starts_with("HTTP/1.1 403 "), "{answer}");
+    Ok(())
+}
+
+/// Asks again and again on one connection, until told to stop; gives how often
+/// it was answered.
+fn hammer(socket: &Path, stop: &AtomicBool) -> Result<u64> {
+    let mut stream = UnixStream::connect(socket)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let (mut answers, mut buffer) = (0, vec![0; 1 << 20]);
+    while !stop.load(Ordering::Relaxed) {
+        stream.write_all(b"GET /v1/stats HTTP/1.1\r\nHost: x\r\n\r\n")?;
+        ensure!(stream.read(&mut buffer)? > 0, "the connection has ended");
+        answers += 1;
+    }
+    Ok(answers)
+}
+
+/// Who asks as fast as it goes, on many connections, is worked on in turns with
+/// everything else: others are answered, and what ends ends in time.
+#[test]
+fn who_asks_without_end_holds_up_nobody() -> Result<()> {
+    if !can_run(TOOLS) {
+        return Ok(());
+    }
+    let lab = Lab::new()?;
+    let sipguard = Sipguard::start(&lab, &Policy::usual()?, &["--iface", WAN])?;
+    let stop = AtomicBool::new(false);
+    let answers = thread::scope(|scope| -> Result<u64> {
+        let all: Vec<_> =
+            (0..32).map(|_| scope.spawn(|| hammer(sipguard.socket(), &stop))).collect();
+        let asked = (|| -> Result<()> {
+            sipguard.command(&["block", &STRANGER.to_string(), "--ttl", "2s"])?.success()?;
+            for _ in 0..5 {
+                sipguard.command(&["status"])?.success()?;
+            }
+            wait::until("the end of the block", PATIENCE, || {
+                let lists = sipguard.json(&["list", "blocked", "--json"])?;
+                Ok(lists["blocked"].as_array().is_some_and(Vec::is_empty).then_some(()))
+            })
+        })();
+        stop.store(true, Ordering::Relaxed);
+        let joined = all.into_iter().map(|one| one.join());
+        let answers = joined.map(|one| one.map_err(|_| anyhow!("a thread has panicked"))?);
+        let answers = answers.sum::<Result<u64>>();
+        asked?;
+        answers
+    })?;
+    ensure!(answers > 100, "only {answers} answers: nothing was held up");
+    println!("{answers} answers meanwhile");
     Ok(())
 }

@@ -207,12 +207,7 @@ fn the_kernel_program_judges_the_corpus() {
         for case in &cases {
             prepare_kernel(&mut kernel, case, &plan).expect("the state before");
             let verdict = kernel.run(&case.frame).expect("a run");
-            let judged = Outcome {
-                rule: verdict.rule,
-                method: verdict.method as u32,
-                signature: verdict.signature.map_or(0, |index| index as u32 + 1),
-                would: verdict.would,
-            };
+            let judged = Outcome::from(&verdict);
             all.extend(wrong(case, &plan, judged, Some(verdict.action)));
         }
     }

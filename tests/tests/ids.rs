@@ -84,6 +84,7 @@ const SHOWN: &[(&str, &str, By)] = &[
     ("L27", "a first REGISTER during floods", Both),
     ("L28", "an allowance that ends by itself", Test),
     ("L29", "a softphone with a listed SDK", Test),
+    ("L30", "reloads, a full disk and whatever happens to the daemon", Test),
     ("L31", "forged packets ban nobody", Both),
     ("L32", "odd names and long Request-URIs", Corpus),
     ("L33", "User-Agents that must pass", Corpus),

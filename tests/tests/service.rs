@@ -4,34 +4,25 @@
 use std::{
     fs::{self, Permissions},
     io::ErrorKind,
-    os::unix::{
-        fs::{PermissionsExt as _, chown},
-        net::UnixDatagram,
-    },
-    path::{Path, PathBuf},
-    process::Command,
+    os::unix::{fs::PermissionsExt as _, net::UnixDatagram},
+    path::Path,
     time::Duration,
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
 use nix::sys::signal::Signal;
 use tests::rig::{
+    bpffs::Bpffs,
+    confined::{self, Place, word},
     lab::{Lab, WAN},
-    policy::{Folder, Policy},
-    process::Process,
+    policy::Policy,
     sipguard::{Sipguard, client},
-    tool::{Tool, can_run, root},
+    tool::{Tool, can_run},
 };
 
 const TOOLS: &[Tool] = &[Tool::Ip, Tool::Setpriv, Tool::Sipguard];
 
 const PATIENCE: Duration = Duration::from_secs(20);
-
-/// A user that owns nothing (nobody, nogroup).
-const NOBODY: u32 = 65_534;
-
-/// Of the unit: what the daemon has.
-const RIGHTS: &str = "AmbientCapabilities=";
 
 /// The exit code of who may not.
 const NOT_PERMITTED: i32 = 4;
@@ -128,62 +119,6 @@ fn f43_the_watchdog_hears_of_work_that_is_done() -> Result<()> {
     sipguard.stop()?.success().map(drop)
 }
 
-/// The capabilities that the shipped unit gives, as `setpriv` calls them.
-fn rights() -> Result<Vec<String>> {
-    let unit = fs::read_to_string(root().join("packaging/sipguard.service"))?;
-    let line = unit.lines().find_map(|line| line.strip_prefix(RIGHTS));
-    let bound = format!("CapabilityBoundingSet={}", line.context("no rights in the unit")?);
-    ensure!(unit.lines().any(|line| line == bound), "the unit's bounds are others");
-    let names = line.unwrap_or_default().split(' ');
-    Ok(names.map(|name| name.trim_start_matches("CAP_").to_lowercase()).collect())
-}
-
-/// `sipguard run` by nobody with these rights and no way to more.
-fn confined(lab: &Lab, place: &Place, rights: &[&str]) -> Result<Process> {
-    let all = rights.iter().fold("-all".to_owned(), |all, right| format!("{all},+{right}"));
-    let id = NOBODY.to_string();
-    let run = client(lab, &place.socket, &["run", "--iface", WAN])?;
-    let mut command = lab.server().command(Tool::Setpriv.path()?)?;
-    command.args(["--reuid", &id, "--regid", &id, "--clear-groups", "--no-new-privs"]);
-    for kind in ["--inh-caps", "--bounding-set", "--ambient-caps"] {
-        command.arg(format!("{kind}={all}"));
-    }
-    command.arg(&place.program).args(run.get_args());
-    command.arg("--config").arg(&place.config).arg("--state").arg(&place.state);
-    forget(&mut command);
-    Process::start(&mut command)
-}
-
-fn forget(command: &mut Command) {
-    for name in ["SIPGUARD_SOCKET", "RUST_LOG", "NOTIFY_SOCKET", "WATCHDOG_USEC"] {
-        command.env_remove(name);
-    }
-}
-
-/// What nobody can read and write.
-struct Place {
-    program: PathBuf,
-    config: PathBuf,
-    state: PathBuf,
-    socket: PathBuf,
-}
-
-impl Place {
-    fn new(lab: &Lab, policy: &Policy) -> Result<Self> {
-        let config = Folder::new(lab.folder().join("config"))?;
-        policy.write(&config)?;
-        let own = lab.folder().join("own");
-        fs::create_dir(&own)?;
-        chown(&own, Some(NOBODY), Some(NOBODY))?;
-        // Work trees may lie where only root looks.
-        let program = lab.folder().join("sipguard");
-        fs::copy(Tool::Sipguard.path()?, &program)?;
-        fs::set_permissions(&program, Permissions::from_mode(0o755))?;
-        let config = config.path().to_owned();
-        Ok(Self { program, config, state: own.join("state"), socket: own.join("control.sock") })
-    }
-}
-
 #[test]
 fn f43_the_rights_of_the_unit_are_what_it_takes() -> Result<()> {
     if !can_run(TOOLS) {
@@ -191,9 +126,9 @@ fn f43_the_rights_of_the_unit_are_what_it_takes() -> Result<()> {
     }
     let lab = Lab::new()?;
     let place = Place::new(&lab, &Policy::usual()?)?;
-    let rights = rights()?;
+    let rights = confined::rights()?;
     let all: Vec<&str> = rights.iter().map(String::as_str).collect();
-    let process = confined(&lab, &place, &all)?;
+    let process = confined::start(&lab, &place, &all)?;
     let line = process.stdout().line(PATIENCE, |line| line.starts_with("sipguard: protecting "));
     let line = line.with_context(|| format!("it says: {}", process.stderr().text()))?;
     ensure!(line.contains("wan0 (native, "), "{line}");
@@ -208,9 +143,39 @@ fn f43_the_rights_of_the_unit_are_what_it_takes() -> Result<()> {
 
     for missing in &all {
         let fewer: Vec<&str> = all.iter().copied().filter(|right| right != missing).collect();
-        let ended = confined(&lab, &place, &fewer)?.finish(PATIENCE)?;
+        let ended = confined::start(&lab, &place, &fewer)?.finish(PATIENCE)?;
         ensure!(ended.code() == Some(NOT_PERMITTED), "without {missing} it {ended}");
     }
+    Ok(())
+}
+
+/// F40: with these rights and a directory of pins of its own, the filter outlives
+/// the service, and the next one takes its place.
+#[test]
+fn f43_f40_the_service_keeps_its_filter() -> Result<()> {
+    if !can_run(TOOLS) {
+        return Ok(());
+    }
+    let lab = Lab::new()?;
+    let bpffs = Bpffs::new(lab.folder())?;
+    let place = Place::new(&lab, &Policy::usual()?)?;
+    let rights = confined::rights()?;
+    let all: Vec<&str> = rights.iter().map(String::as_str).collect();
+    let mut programs = Vec::new();
+    for round in 0..2 {
+        let process = confined::start_kept(&lab, &bpffs, &place, &all)?;
+        let line =
+            process.stdout().line(PATIENCE, |line| line.starts_with("sipguard: protecting "));
+        line.with_context(|| format!("it says: {}", process.stderr().text()))?;
+        programs.push(lab.xdp_program(WAN)?.context("no program")?);
+        process.signal(Signal::SIGKILL)?;
+        let ended = process.finish(PATIENCE)?;
+        let goes_on = ended.words().contains("goes on with what an earlier run");
+        ensure!(goes_on == (round > 0) && !ended.words().contains("not permitted"), "{ended}");
+        ensure!(lab.xdp_program(WAN)?.is_some(), "it has left with the service");
+    }
+    ensure!(programs[0] != programs[1], "the old program stays");
+    ensure!(bpffs.pinned()?.contains(&"maps/RECORD".to_owned()));
     Ok(())
 }
 
@@ -229,23 +194,19 @@ fn f45_an_action_has_none_of_the_rights_of_the_unit() -> Result<()> {
         script.display()
     );
     let place = Place::new(&lab, &Policy::usual()?.with_main(&action))?;
-    let rights = rights()?;
+    let rights = confined::rights()?;
     let all: Vec<&str> = rights.iter().map(String::as_str).collect();
-    let process = confined(&lab, &place, &all)?;
+    let process = confined::start(&lab, &place, &all)?;
     let line = process.stdout().line(PATIENCE, |line| line.starts_with("sipguard: protecting "));
     line.with_context(|| format!("it says: {}", process.stderr().text()))?;
-    let of = |status: &str, set: &str| -> Result<u64> {
-        let line = status.lines().find_map(|line| line.strip_prefix(set));
-        Ok(u64::from_str_radix(line.with_context(|| format!("no {set}"))?.trim(), 16)?)
-    };
     let daemon = fs::read_to_string(format!("/proc/{}/status", process.pid()))?;
-    ensure!(of(&daemon, "CapAmb:")? != 0, "the daemon has nothing to hand on");
+    ensure!(word(&daemon, "CapEff:")? != 0, "the daemon has nothing to hand on");
 
     let mut test = client(&lab, &place.socket, &["alerts", "--test", "act"])?;
     tests::rig::process::run(&mut test, PATIENCE)?.success()?;
     let action = fs::read_to_string(&told)?;
     for set in ["CapAmb:", "CapEff:", "CapPrm:"] {
-        ensure!(of(&action, set)? == 0, "{action}");
+        ensure!(word(&action, set)? == 0, "{action}");
     }
     process.signal(Signal::SIGTERM)?;
     process.finish(PATIENCE)?.success().map(drop)

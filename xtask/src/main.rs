@@ -8,6 +8,7 @@ mod cargo;
 mod process;
 mod program;
 mod root;
+mod side_by_side;
 mod tools;
 mod verbs;
 mod workspace;
@@ -37,10 +38,16 @@ enum Verb {
     Demo,
     /// Set up, build, then measure sipguard against what it competes with
     Bench(verbs::bench::Args),
+    /// Set up, build, then let everything happen to sipguard for half an hour
+    Soak(verbs::soak::Args),
     /// Set up, build, then run every test
     Test(verbs::test::Args),
     /// Set up, build, then run kernel tests on other kernels in virtual machines
     Kernels(verbs::kernels::Args),
+    /// Set up, build, then look for inputs that break something
+    Fuzz(verbs::fuzz::Args),
+    /// Run the tests of the decision code in an interpreter (miri)
+    Miri,
     /// Set up, build, then make a Debian package below target/dist
     Dist(verbs::dist::Args),
     /// Check format and lints, run every test, try every kernel and the package; skips are failures
@@ -57,8 +64,11 @@ fn main() -> ExitCode {
         Verb::Run(args) => verbs::run::run(&workspace, &args),
         Verb::Demo => verbs::demo::run(&workspace),
         Verb::Bench(args) => verbs::bench::run(&workspace, &args),
+        Verb::Soak(args) => verbs::soak::run(&workspace, &args),
         Verb::Test(args) => verbs::test::run(&workspace, &args),
         Verb::Kernels(args) => verbs::kernels::run(&workspace, &args),
+        Verb::Fuzz(args) => verbs::fuzz::run(&workspace, &args),
+        Verb::Miri => verbs::miri::run(&workspace),
         Verb::Dist(args) => verbs::dist::run(&workspace, &args),
         Verb::Ci => verbs::ci::run(&workspace),
         Verb::Bounded(args) => bounded::run(&args),

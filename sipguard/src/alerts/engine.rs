@@ -277,7 +277,9 @@ fn ends_at_once(rule: AlertRule) -> bool {
         rule,
         AlertRule::Silence
             | AlertRule::FeedStale
+            | AlertRule::CrowdsecDown
             | AlertRule::GenericMode
+            | AlertRule::Unprotected
             | AlertRule::ReloadFailed
     )
 }

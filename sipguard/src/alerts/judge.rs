@@ -128,10 +128,12 @@ impl Judge {
             AlertRule::MapFull => maps(seen, settings),
             AlertRule::Silence => self.silence(now, seen).into_iter().collect(),
             AlertRule::FeedStale => feeds(seen),
+            AlertRule::CrowdsecDown => crowdsec(seen).into_iter().collect(),
             AlertRule::ObserveWouldHurt => self.hurt(now, seen, settings),
             AlertRule::RepeatedBan => self.bans(now, seen, settings),
             AlertRule::EventsLost => self.lost(now, seen, settings).into_iter().collect(),
             AlertRule::GenericMode => generic(seen),
+            AlertRule::Unprotected => unprotected(seen),
             AlertRule::ReloadFailed => reload(seen).into_iter().collect(),
         }
     }
@@ -360,10 +362,23 @@ fn feeds(seen: &Observation) -> Vec<Reading> {
         .collect()
 }
 
+fn crowdsec(seen: &Observation) -> Option<Reading> {
+    let why = seen.crowdsec.as_ref()?;
+    let summary = format!("CrowdSec is of no use, what it has decided holds on: {why}");
+    Some(Reading { subject: None, level: Level::Over, value: 1.0, summary, since: None })
+}
+
 fn generic(seen: &Observation) -> Vec<Reading> {
     let readings = seen.generic.iter().map(|(name, note)| {
         let summary = format!("{name} is protected in generic mode, which is slower: {note}");
         of(name, Level::Over, 1.0, summary)
+    });
+    readings.collect()
+}
+
+fn unprotected(seen: &Observation) -> Vec<Reading> {
+    let readings = seen.unprotected.iter().map(|(name, why)| {
+        of(name, Level::Over, 1.0, format!("nothing is filtered at {name}: {why}"))
     });
     readings.collect()
 }

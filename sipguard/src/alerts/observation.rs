@@ -35,9 +35,13 @@ pub struct Observation {
     /// Banned sources that the server has accepted since.
     pub recovered: Vec<String>,
     pub feeds: Vec<FeedAge>,
+    /// Why CrowdSec is of no use.
+    pub crowdsec: Option<String>,
     /// Interfaces that are protected in generic mode though better was wanted,
     /// each with the reason.
     pub generic: Vec<(String, String)>,
+    /// Interfaces where nothing is filtered, each with the reason.
+    pub unprotected: Vec<(String, String)>,
     /// Why the last reload has changed nothing.
     pub reload_failed: Option<String>,
 }

@@ -316,6 +316,18 @@ fn silence_after_there_was_traffic() {
 }
 
 #[test]
+fn f48_a_crowdsec_that_does_not_answer() {
+    let mut watch = Watch::new();
+    let down = Observation { crowdsec: Some("connection refused".to_owned()), ..calm() };
+    watch.seconds(299, &down);
+    assert_eq!(watch.told(), []);
+    watch.seconds(10, &down);
+    assert_eq!(watch.told().len(), 1);
+    watch.see(&calm());
+    assert_eq!(watch.told().len(), 1, "the all-clear");
+}
+
+#[test]
 fn a_feed_that_is_too_old() {
     let mut watch = Watch::new();
     let feed = |minutes: u64| {
@@ -407,6 +419,16 @@ fn generic_mode_and_a_failed_reload() {
     assert_eq!(watch.told(), [raised(1, "generic_mode eth0"), raised(1, "reload_failed")]);
     watch.see(&Observation { generic, ..calm() });
     assert_eq!(watch.told(), [cleared(2, "reload_failed")]);
+}
+
+#[test]
+fn an_interface_that_is_not_protected() {
+    let mut watch = Watch::new();
+    let unprotected = vec![("eth0".to_owned(), "the interface is gone".to_owned())];
+    watch.see(&Observation { unprotected, ..calm() });
+    assert_eq!(watch.told(), [raised(1, "unprotected eth0")]);
+    watch.see(&calm());
+    assert_eq!(watch.told(), [cleared(2, "unprotected eth0")]);
 }
 
 fn flood(hosts: usize) -> Observation {

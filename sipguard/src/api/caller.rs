@@ -4,12 +4,11 @@
 use std::ffi::CString;
 
 use axum::{
-    extract::{ConnectInfo, FromRequestParts, connect_info::Connected},
+    extract::{ConnectInfo, FromRequestParts},
     http::request::Parts,
-    serve::IncomingStream,
 };
 use nix::unistd::{Gid, Group, Uid, User, getgrouplist};
-use tokio::net::UnixListener;
+use tokio::net::UnixStream;
 
 use super::failure::ApiError;
 use crate::daemon::{By, GROUP};
@@ -33,10 +32,18 @@ pub(super) enum Caller {
     Web,
 }
 
-impl Connected<IncomingStream<'_, UnixListener>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
-        let credentials = stream.io().peer_cred().ok();
+impl Peer {
+    pub(super) fn of(stream: &UnixStream) -> Self {
+        let credentials = stream.peer_cred().ok();
         Self(credentials.map(|peer| Caller::Local { uid: peer.uid(), gid: peer.gid() }))
+    }
+
+    /// Whose places it takes; those of nobody where the kernel does not say.
+    pub(super) const fn uid(self) -> u32 {
+        match self.0 {
+            Some(Caller::Local { uid, .. }) => uid,
+            Some(Caller::Web) | None => u32::MAX,
+        }
     }
 }
 

@@ -18,7 +18,7 @@ use tokio::{net::UnixStream, runtime, time::timeout};
 
 pub use self::capture::Ended;
 use super::wire::{
-    Added, AlertTest, AlertTestWish, Alerts, Dashboard, Entry, EventLine, Failure, Feeds,
+    Added, AlertTest, AlertTestWish, Alerts, Crowdsec, Dashboard, Entry, EventLine, Failure, Feeds,
     FeedsWish, Kind, Lists, Log, Posture, PostureChanged, PostureWish, Pulse, Reloaded, Removed,
     Report, Signatures, Stats, Status, Why,
 };
@@ -190,6 +190,14 @@ impl Client {
     /// See [`Client::status`].
     pub fn alerts(&self) -> Result<Alerts, ClientError> {
         self.ask(Method::GET, "/v1/alerts", NOTHING)
+    }
+
+    /// How CrowdSec is doing.
+    ///
+    /// # Errors
+    /// As [`ClientError`] says.
+    pub fn crowdsec(&self) -> Result<Crowdsec, ClientError> {
+        self.ask(Method::GET, "/v1/crowdsec", NOTHING)
     }
 
     /// # Errors

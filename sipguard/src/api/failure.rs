@@ -40,6 +40,7 @@ impl From<Error> for ApiError {
             Error::Refused(_)
             | Error::OnlyInFile { .. }
             | Error::OnlyInFeed { .. }
+            | Error::OnlyDecided { .. }
             | Error::FeedIsOff(_)
             | Error::Capturing { .. } => StatusCode::CONFLICT,
             Error::NotListed { .. } | Error::Covered { .. } | Error::NoFeed(_) => {

@@ -27,6 +27,7 @@
 //! | `POST /v1/posture` | [`wire::PostureWish`] | [`wire::PostureChanged`] |
 //! | `GET /v1/feeds` | | [`wire::Feeds`] |
 //! | `POST /v1/feeds/refresh` | [`wire::FeedsWish`] | [`wire::Feeds`] |
+//! | `GET /v1/crowdsec` | | [`wire::Crowdsec`] |
 //! | `POST /v1/reload` | | [`wire::Reloaded`] |
 //! | `POST /v1/blocks` | [`wire::Entry`] | [`wire::Added`] |
 //! | `DELETE /v1/blocks/{target}` | | [`wire::Removed`] |
@@ -36,9 +37,11 @@
 //! Every other answer carries a [`wire::Failure`].
 
 mod alerts;
+mod body;
 mod caller;
 mod capture;
 pub mod client;
+mod crowdsec;
 mod events;
 mod failure;
 mod feeds;
@@ -47,13 +50,15 @@ mod lines;
 mod lists;
 mod metrics;
 mod named;
+mod places;
 mod pulse;
 mod server;
+mod socket;
 mod stream;
 pub mod web;
 pub mod wire;
 
-pub use server::serve;
+pub use socket::serve;
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,4 @@
-//! The router of the API, and the control socket that it answers on.
-
-use std::future::Future;
+//! The router of the API.
 
 use axum::{
     Json, Router,
@@ -15,12 +13,13 @@ use axum::{
 use ipnet::IpNet;
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
-use tokio::net::UnixListener;
 
 use super::{
     alerts,
-    caller::{Caller, Peer},
+    body::MAX_BODY,
+    caller::Caller,
     capture::capture,
+    crowdsec,
     events::events,
     failure::ApiError,
     feeds,
@@ -42,24 +41,10 @@ use crate::{
     ttl::Ttl,
 };
 
-/// Bytes of the largest body.
-pub(super) const MAX_BODY: usize = 64 << 10;
-
 /// What a report is about where nothing else is said.
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 
 pub(super) type Answer<T> = Result<Json<T>, ApiError>;
-
-/// Answers callers of the socket until `stop` is done.
-pub async fn serve(
-    listener: UnixListener,
-    shared: Shared,
-    stop: impl Future<Output = ()> + Send + 'static,
-) {
-    let service = router(shared).into_make_service_with_connect_info::<Peer>();
-    // Never fails: it goes on after errors of single connections.
-    let _ = axum::serve(listener, service).with_graceful_shutdown(stop).await;
-}
 
 /// Every route of the API, without a guard.
 pub(super) fn router(shared: Shared) -> Router {
@@ -81,6 +66,7 @@ pub(super) fn router(shared: Shared) -> Router {
         .route("/v1/report", get(report))
         .route("/v1/posture", get(posture))
         .route("/v1/posture", post(set_posture))
+        .route("/v1/crowdsec", get(crowdsec::show))
         .route("/v1/feeds", get(feeds::list))
         .route("/v1/feeds/refresh", post(feeds::refresh))
         .route("/v1/reload", post(reload))

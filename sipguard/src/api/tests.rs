@@ -21,6 +21,7 @@ use tokio::{runtime, sync::oneshot};
 
 use super::{
     client::{Client, ClientError, EventsQuery, LogQuery},
+    places::EACH,
     wire::{Entry, EventLine, Kind, Origin, PostureWish},
 };
 use crate::{
@@ -683,4 +684,77 @@ fn f16_events_are_followed_as_they_come() {
     }
     running.shared.events().close();
     follower.join().unwrap().unwrap();
+}
+
+/// What comes on a connection until its end, which is after so long at the
+/// latest.
+fn rest(stream: &mut UnixStream) -> String {
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let mut answer = Vec::new();
+    // The end may be a reset: nothing that was sent was read.
+    let _ = stream.read_to_end(&mut answer);
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[test]
+fn who_asks_slowly_is_left() {
+    let running = Running::start();
+    let start = std::time::Instant::now();
+    let mut head = UnixStream::connect(running.socket()).unwrap();
+    head.write_all(b"GET /v1/status HTTP/1.1\r\nHost:").unwrap();
+    let mut silent = UnixStream::connect(running.socket()).unwrap();
+    let mut body = UnixStream::connect(running.socket()).unwrap();
+    body.write_all(b"POST /v1/blocks HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n{").unwrap();
+    // They hold nobody up meanwhile.
+    running.client().status().unwrap();
+    let answer = rest(&mut body);
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    assert!(rest(&mut head).len() < 500);
+    assert_eq!(rest(&mut silent), "");
+    assert!(start.elapsed() < Duration::from_secs(20));
+}
+
+#[test]
+fn a_head_without_end_is_refused() {
+    let running = Running::start();
+    let mut stream = UnixStream::connect(running.socket()).unwrap();
+    let line = format!("X-Fill: {}\r\n", "x".repeat(1000));
+    let _ = stream.write_all(b"GET /v1/status HTTP/1.1\r\nHost: x\r\n");
+    for _ in 0..1000 {
+        if stream.write_all(line.as_bytes()).is_err() {
+            break;
+        }
+    }
+    let answer = rest(&mut stream);
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 431 "), "{answer}");
+    running.client().status().unwrap();
+}
+
+#[test]
+fn a_user_has_so_many_connections_and_hears_why_there_are_no_more() {
+    let running = Running::start();
+    let follow = "GET /v1/events?follow=true HTTP/1.1\r\nHost: x\r\n\r\n";
+    let mut followers: Vec<UnixStream> = (0..EACH)
+        .map(|_| {
+            let mut stream = UnixStream::connect(running.socket()).unwrap();
+            stream.write_all(follow.as_bytes()).unwrap();
+            // It is answered: its place is taken.
+            stream.read_exact(&mut [0; 12]).unwrap();
+            stream
+        })
+        .collect();
+    let refused = running.client().status().unwrap_err();
+    let ClientError::Failed { failure, .. } = refused else { panic!("{refused}") };
+    assert!(failure.error.contains("too many are connected"), "{}", failure.error);
+    assert!(failure.hint.unwrap().contains(&EACH.to_string()));
+    // Who is turned away takes no place for long either.
+    let away: Vec<UnixStream> =
+        (0..100).filter_map(|_| UnixStream::connect(running.socket()).ok()).collect();
+    followers.pop();
+    let back = (0..200).any(|_| {
+        thread::sleep(Duration::from_millis(50));
+        running.client().status().is_ok()
+    });
+    assert!(back, "the place that became free is not given again");
+    drop(away);
 }

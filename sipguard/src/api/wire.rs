@@ -1,6 +1,7 @@
 //! What goes over the control socket, as JSON. Times are RFC 3339 in UTC.
 
 mod capture;
+mod crowdsec;
 mod feeds;
 
 use std::{net::IpAddr, path::PathBuf};
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use self::capture::*;
+pub use self::crowdsec::{Crowdsec, CrowdsecDecisions, CrowdsecReports};
 pub use self::feeds::{Feed, Feeds, FeedsWish};
 use crate::ttl::Ttl;
 
@@ -31,12 +33,17 @@ pub struct Status {
     /// The configuration directory.
     pub config: PathBuf,
     pub posture: Posture,
+    /// `keep` where the filter outlives the daemon, else `open`.
+    #[serde(default)]
+    pub fail_mode: String,
     pub interfaces: Vec<Interface>,
     pub signatures: usize,
     pub trusted: Tally,
     pub blocked: Tally,
     /// Networks that feeds block, each once.
     pub fed: usize,
+    /// Decisions of CrowdSec.
+    pub decided: usize,
     /// Bans that hold.
     pub banned: usize,
     pub events: Events,
@@ -113,6 +120,9 @@ pub struct Interface {
     pub note: Option<String>,
     /// How what leaves is seen: `tcx` or `clsact`.
     pub egress: String,
+    /// Why nothing is filtered there at the moment.
+    #[serde(default)]
+    pub unprotected: Option<String>,
 }
 
 /// Entries of a list by who put them there.
@@ -419,6 +429,8 @@ pub enum Origin {
     Operator,
     /// A block list of somebody else's, by its name.
     Feed,
+    /// A decision of CrowdSec, by who made it.
+    Crowdsec,
 }
 
 /// One entry. Where a file, the operator or feeds name the same target, there
@@ -427,7 +439,7 @@ pub enum Origin {
 pub struct Listed {
     pub target: String,
     pub origin: Origin,
-    /// The peer's name in trusted.toml; the feed's.
+    /// The peer's name in trusted.toml; the feed's; the origin of a decision.
     pub name: Option<String>,
     /// The peer's class there.
     pub class: Option<String>,

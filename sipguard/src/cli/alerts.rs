@@ -2,7 +2,7 @@
 
 use super::{
     exit::{Exit, Failure},
-    out::{print, print_json},
+    out::{print, print_json, print_line},
     table::{self, table},
 };
 use crate::api::{
@@ -44,7 +44,7 @@ fn test(tested: &AlertTest, json: bool) -> Result<(), Failure> {
     if json {
         print_json(tested)?;
     } else if *ok {
-        print(&format!("action {action} works: {message}, in {seconds:.3} s"))?;
+        print_line(&format!("action {action} works: {message}, in {seconds:.3} s"))?;
     }
     match ok {
         true => Ok(()),

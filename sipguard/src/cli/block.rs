@@ -2,9 +2,10 @@
 
 use ipnet::IpNet;
 
-use super::{change, exit::Failure, target};
+use super::{change, exit::Failure, offline::Asked, target};
 use crate::{
-    api::{client::Client, wire::Entry},
+    api::wire::Entry,
+    daemon::{By, Depth},
     policy::Target,
     ttl::Ttl,
 };
@@ -29,8 +30,13 @@ pub(super) struct Args {
     reason: Option<String>,
 }
 
-pub(super) fn run(Args { net, ttl, reason }: Args, client: &Client) -> Result<(), Failure> {
+pub(super) fn run(Args { net, ttl, reason }: Args, asked: &Asked) -> Result<(), Failure> {
     let target = Target { net, port: None }.to_string();
-    let added = client.block(&Entry { target, ttl, reason })?;
+    let entry = Entry { target, ttl, reason: reason.clone() };
+    let added = asked.ask(
+        |client| client.block(&entry),
+        Depth::Lists,
+        |daemon| daemon.block(net, ttl, reason, By::caller()),
+    )?;
     change::added(&added, "blocked")
 }

@@ -2,7 +2,7 @@
 
 use super::{
     exit::{Exit, Failure},
-    out::{print, say},
+    out::{print_line, say},
     table,
 };
 use crate::api::wire::{Added, Origin, Removed};
@@ -15,7 +15,7 @@ pub(super) fn added(added: &Added, done: &str) -> Result<(), Failure> {
         None => "until it is removed".to_owned(),
         some => format!("until {}", table::time(*some)),
     };
-    print(&format!("{done} {target} {until}{again}"))?;
+    print_line(&format!("{done} {target} {until}{again}"))?;
     for note in notes {
         say(&format!("note: {note}"));
     }
@@ -28,12 +28,12 @@ pub(super) fn added(added: &Added, done: &str) -> Result<(), Failure> {
 pub(super) fn removed(removed: &Removed, done: &str, list: &str) -> Result<(), Failure> {
     let Removed { target, listed, unbanned, still, undo } = removed;
     if *listed {
-        print(&format!("{done} {target}"))?;
+        print_line(&format!("{done} {target}"))?;
     }
     match unbanned {
         0 => {}
-        1 => print(&format!("lifted the ban of {target}"))?,
-        bans => print(&format!("lifted {bans} bans in {target}"))?,
+        1 => print_line(&format!("lifted the ban of {target}"))?,
+        bans => print_line(&format!("lifted {bans} bans in {target}"))?,
     }
     say(&format!("undo: {undo}"));
     let Some(holder) = still.first() else { return Ok(()) };
@@ -47,8 +47,13 @@ pub(super) fn removed(removed: &Removed, done: &str, list: &str) -> Result<(), F
         }
         Origin::Operator => format!("run `{command} {}`", holder.target),
         Origin::Feed => format!("run `sipguard allow {target}`: trust wins over feeds"),
+        Origin::Crowdsec => crate::daemon::undecided(&holder.target),
     };
-    let by = holder.feed.as_ref().map_or_else(String::new, |feed| format!(" of the feed {feed}"));
+    let by = match (&holder.feed, holder.origin) {
+        (Some(feed), _) => format!(" of the feed {feed}"),
+        (None, Origin::Crowdsec) => ", a decision of CrowdSec,".to_owned(),
+        (None, _) => String::new(),
+    };
     let message = format!("{target} is still {list}: {}{by} covers it", holder.target);
     Err(Failure::new(Exit::Failure, message, Some(hint)))
 }

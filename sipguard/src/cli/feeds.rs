@@ -93,16 +93,11 @@ fn row(feed: &Feed) -> Vec<String> {
 fn left_out(feed: &Feed) -> String {
     let Skipped { unreadable, wide, special } = feed.skipped;
     let all = [
-        (unreadable, "unreadable"),
-        (wide, "too wide"),
-        (special, "private or special"),
-        (feed.own, "this host's"),
-        (feed.trusted, "trusted"),
+        (&unreadable, "unreadable"),
+        (&wide, "too wide"),
+        (&special, "private or special"),
+        (&feed.own, "this host's"),
+        (&feed.trusted, "trusted"),
     ];
-    let words: Vec<String> = all
-        .into_iter()
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, what)| format!("{count} {what}"))
-        .collect();
-    if words.is_empty() { table::none() } else { words.join(", ") }
+    table::counted(&all)
 }

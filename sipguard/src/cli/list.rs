@@ -7,12 +7,13 @@ use jiff::Timestamp;
 
 use super::{
     exit::Failure,
+    offline::Asked,
     out::{print, print_json},
     table::{self, table},
 };
-use crate::api::{
-    client::Client,
-    wire::{Banned, Kind, Listed, Lists, Origin, Verified},
+use crate::{
+    api::wire::{Banned, Kind, Listed, Lists, Origin, Verified},
+    daemon::Depth,
 };
 
 /// List blocked and trusted targets, and who is banned or verified
@@ -36,14 +37,18 @@ enum Which {
     Verified,
 }
 
-pub(super) fn run(args: &Args, client: &Client) -> Result<(), Failure> {
+pub(super) fn run(args: &Args, asked: &Asked) -> Result<(), Failure> {
     let kind = args.list.map(|which| match which {
         Which::Blocked => Kind::Blocked,
         Which::Trusted => Kind::Trusted,
         Which::Banned => Kind::Banned,
         Which::Verified => Kind::Verified,
     });
-    let lists = client.lists(kind)?;
+    let depth = match kind {
+        Some(Kind::Banned | Kind::Verified) => Depth::Counters,
+        _ => Depth::Lists,
+    };
+    let lists = asked.ask(|client| client.lists(kind), depth, |daemon| daemon.lists(kind))?;
     match args.json {
         true => print_json(&lists),
         false => print(&view(lists)),
@@ -143,18 +148,22 @@ pub(super) fn by(listed: &Listed) -> String {
     match (listed.origin, listed.uid) {
         (Origin::File, _) => "file".to_owned(),
         (Origin::Feed, _) => "feed".to_owned(),
+        (Origin::Crowdsec, _) => "crowdsec".to_owned(),
         (Origin::Operator, None) => "operator".to_owned(),
         (Origin::Operator, Some(uid)) => format!("operator (uid {uid})"),
     }
 }
 
 fn entry(listed: &Listed) -> Vec<String> {
-    let why = listed.name.as_ref().or(listed.reason.as_ref());
+    let why = match (&listed.name, &listed.reason) {
+        (Some(name), Some(reason)) => Some(format!("{name}: {reason}")),
+        (name, reason) => name.clone().or_else(|| reason.clone()),
+    };
     vec![
         listed.target.clone(),
         by(listed),
         table::time(listed.until),
         table::time(listed.added),
-        why.cloned().unwrap_or_else(table::none),
+        why.unwrap_or_else(table::none),
     ]
 }

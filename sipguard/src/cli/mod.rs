@@ -7,7 +7,9 @@ mod capture;
 mod change;
 mod check;
 mod completions;
+mod crowdsec;
 mod dashboard;
+mod detach;
 mod doctor;
 mod events;
 mod exit;
@@ -17,6 +19,7 @@ mod import;
 mod list;
 mod log;
 mod manual;
+mod offline;
 mod out;
 mod posture;
 mod program_info;
@@ -38,6 +41,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 use self::{
     exit::{Exit, Failure},
+    offline::Asked,
     out::say,
 };
 use crate::{api::client::Client, daemon::DEFAULT_SOCKET};
@@ -60,6 +64,10 @@ struct Args {
     /// `explain`, what sipguard.toml says]
     #[arg(long, global = true, env = "SIPGUARD_SOCKET", value_name = "PATH")]
     socket: Option<PathBuf>,
+    /// Where a filter is pinned that outlives the daemon, on a bpffs [default:
+    /// /sys/fs/bpf/sipguard]
+    #[arg(long, global = true, env = "SIPGUARD_PINS", value_name = "DIR")]
+    pins: Option<PathBuf>,
     #[command(subcommand)]
     verb: Verb,
 }
@@ -81,6 +89,7 @@ enum Verb {
     Capture(capture::Args),
     Alerts(alerts::Args),
     Feeds(feeds::Args),
+    Crowdsec(crowdsec::Args),
     Report(report::Args),
     Posture(posture::Args),
     Status(status::Args),
@@ -88,6 +97,7 @@ enum Verb {
     Replay(replay::Args),
     Explain(explain::Args),
     Doctor(doctor::Args),
+    Detach(detach::Args),
     Completions(completions::Args),
     Import(import::Args),
     #[command(hide = true)]
@@ -121,24 +131,26 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn dispatch(Args { socket, verb }: Args) -> Result<(), Failure> {
+fn dispatch(Args { socket, pins, verb }: Args) -> Result<(), Failure> {
     let client = |socket: Option<PathBuf>| Client::new(socket.unwrap_or_else(default_socket));
+    let asked = |socket, pins| Asked { client: client(socket), pins: offline::pins(pins) };
     match verb {
-        Verb::Run(args) => run::run(*args, socket),
+        Verb::Run(args) => run::run(*args, socket, pins),
         Verb::Check(args) => check::run(&args),
         Verb::Reload(args) => reload::run(&args, &client(socket)),
-        Verb::Stats(args) => stats::run(&args, &client(socket)),
+        Verb::Stats(args) => stats::run(&args, &asked(socket, pins)),
         Verb::Top(args) => top::run(&args, &client(socket)),
-        Verb::Block(args) => block::run(args, &client(socket)),
-        Verb::Unblock(args) => unblock::run(args, &client(socket)),
+        Verb::Block(args) => block::run(args, &asked(socket, pins)),
+        Verb::Unblock(args) => unblock::run(args, &asked(socket, pins)),
         Verb::Allow(args) => allow::run(args, &client(socket)),
-        Verb::List(args) => list::run(&args, &client(socket)),
+        Verb::List(args) => list::run(&args, &asked(socket, pins)),
         Verb::Why(args) => why::run(&args, &client(socket)),
         Verb::Log(args) => log::run(&args, &client(socket)),
         Verb::Events(args) => events::run(&args, &client(socket)),
         Verb::Capture(args) => capture::run(&args, &client(socket)),
         Verb::Alerts(args) => alerts::run(&args, &client(socket)),
         Verb::Feeds(args) => feeds::run(&args, &client(socket)),
+        Verb::Crowdsec(args) => crowdsec::run(&args, &client(socket)),
         Verb::Report(args) => report::run(&args, &client(socket)),
         Verb::Posture(args) => posture::run(&args, &client(socket)),
         Verb::Status(args) => status::run(&args, &client(socket)),
@@ -146,6 +158,7 @@ fn dispatch(Args { socket, verb }: Args) -> Result<(), Failure> {
         Verb::Replay(args) => replay::run(&args),
         Verb::Explain(args) => explain::run(&args, socket),
         Verb::Doctor(args) => doctor::run(&args, socket),
+        Verb::Detach(args) => detach::run(&args, &offline::pins(pins)),
         Verb::Completions(args) => completions::run(&args),
         Verb::Import(args) => import::run(&args),
         Verb::ProgramInfo(args) => program_info::run(&args),

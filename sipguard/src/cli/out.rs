@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::exit::Failure;
-use crate::sanitise::{sanitise_json, sanitise_lines};
+use crate::sanitise::{sanitise, sanitise_json, sanitise_lines};
 
 /// Characters of words that are shown: diagnostics of a whole configuration
 /// are the longest.
@@ -16,6 +16,11 @@ pub(super) fn print(text: &str) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
     writeln!(stdout, "{text}")?;
     Ok(stdout.flush()?)
+}
+
+/// The same of a line that may quote what came from outside.
+pub(super) fn print_line(line: &str) -> Result<(), Failure> {
+    print(&sanitise(line, MAX_WORDS))
 }
 
 /// Writes data as JSON for people and programs.

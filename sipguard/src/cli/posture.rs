@@ -4,7 +4,7 @@ use clap::ValueEnum;
 
 use super::{
     exit::Failure,
-    out::{print, print_json, say},
+    out::{print_json, print_line, say},
 };
 use crate::api::{
     client::Client,
@@ -57,14 +57,14 @@ pub(super) fn run(args: &Args, client: &Client) -> Result<(), Failure> {
         let posture = client.posture()?;
         return match args.json {
             true => print_json(&posture),
-            false => print(&view(&posture)),
+            false => print_line(&view(&posture)),
         };
     };
     let changed = client.set_posture(&PostureWish { posture: wish.name().to_owned() })?;
     if args.json {
         return print_json(&changed);
     }
-    print(&format!("posture {}", view(&changed.new)))?;
+    print_line(&format!("posture {}", view(&changed.new)))?;
     for note in &changed.notes {
         say(note);
     }
@@ -75,7 +75,7 @@ pub(super) fn run(args: &Args, client: &Client) -> Result<(), Failure> {
 /// `closed (by operator; sipguard.toml says guarded)`.
 pub(super) fn view(Posture { posture, origin, file }: &Posture) -> String {
     match origin {
-        Origin::File | Origin::Feed => format!("{posture} (by file)"),
+        Origin::File | Origin::Feed | Origin::Crowdsec => format!("{posture} (by file)"),
         Origin::Operator => format!("{posture} (by operator; sipguard.toml says {file})"),
     }
 }

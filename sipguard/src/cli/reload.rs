@@ -2,7 +2,7 @@
 
 use super::{
     exit::Failure,
-    out::{print, print_json, say},
+    out::{print_json, print_line, say},
 };
 use crate::api::client::{Client, ClientError};
 
@@ -29,5 +29,5 @@ pub(super) fn run(args: &Args, client: &Client) -> Result<(), Failure> {
     for note in &reloaded.notes {
         say(note);
     }
-    print(&reloaded.summary)
+    print_line(&reloaded.summary)
 }

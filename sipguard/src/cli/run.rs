@@ -21,7 +21,7 @@ use crate::{
 ///
 /// Policy is loaded before the first interface is attached, and one line on
 /// stdout says when the protection is on. SIGHUP reloads, SIGTERM and SIGINT
-/// detach and end.
+/// end it; the filter stays or leaves as the fail mode says.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// An interface to protect; may be given several times [default: those of
@@ -40,6 +40,10 @@ pub(super) struct Args {
     /// says]
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
+    /// What becomes of the filter when sipguard is gone: it stays (keep) or
+    /// leaves (open) [default: as sipguard.toml says]
+    #[arg(long, value_name = "MODE")]
+    fail_mode: Option<FailMode>,
     /// Where the web listener is: an address with a port, or off [default: as
     /// sipguard.toml says]
     #[arg(long, value_name = "ADDR|off", value_parser = web)]
@@ -49,6 +53,21 @@ pub(super) struct Args {
     /// the kernel program log, too
     #[arg(long, env = "RUST_LOG", value_name = "LEVEL", default_value = "info")]
     log: Targets,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum FailMode {
+    Keep,
+    Open,
+}
+
+impl From<FailMode> for policy::FailMode {
+    fn from(mode: FailMode) -> Self {
+        match mode {
+            FailMode::Keep => Self::Keep,
+            FailMode::Open => Self::Open,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -81,14 +100,20 @@ fn web(text: &str) -> Result<Web, String> {
     }
 }
 
-pub(super) fn run(args: Args, socket: Option<PathBuf>) -> Result<(), Failure> {
-    let Args { interfaces, config, mode, state, web, log } = args;
+pub(super) fn run(
+    args: Args,
+    socket: Option<PathBuf>,
+    pins: Option<PathBuf>,
+) -> Result<(), Failure> {
+    let Args { interfaces, config, mode, state, fail_mode, web, log } = args;
     let options = Options {
         config: config_dir(config.as_deref())?,
         interfaces,
         mode: mode.map(policy::Mode::from),
         socket,
         state,
+        fail_mode: fail_mode.map(policy::FailMode::from),
+        pins,
         web: web.map(|Web(address)| address),
         kernel_log: match log.would_enable(LOG_TARGET, &Level::DEBUG) {
             true => LogLevel::Debug,

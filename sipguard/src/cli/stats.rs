@@ -10,6 +10,7 @@ use sipguard_common::abi::Learned;
 
 use super::{
     exit::Failure,
+    offline::Asked,
     out::{print, print_json, print_json_line},
     table::{self, table},
 };
@@ -17,7 +18,7 @@ use crate::api::{
     client::Client,
     wire::{LearnedCount, ReplyCount, RuleCount, SignatureCount, Signatures, Stats},
 };
-use crate::sanitise::sanitise;
+use crate::{daemon::Depth, sanitise::sanitise};
 
 /// Clears the screen and goes home.
 const CLEAR: &str = "\x1b[H\x1b[2J";
@@ -45,19 +46,24 @@ pub(super) struct Args {
     signatures: bool,
 }
 
-pub(super) fn run(args: &Args, client: &Client) -> Result<(), Failure> {
+pub(super) fn run(args: &Args, asked: &Asked) -> Result<(), Failure> {
     if args.signatures {
-        let signatures = client.signatures()?;
+        let signatures =
+            asked.ask(Client::signatures, Depth::Counters, |daemon| daemon.signatures())?;
         return match args.json {
             true => print_json(&signatures),
             false => print(&signatures_view(&signatures)),
         };
     }
     match args.watch {
-        Some(period) => watch(args, period, client),
-        None if args.json => print_json(&client.stats()?),
-        None => print(&view(&client.stats()?, None)),
+        Some(period) => watch(args, period, asked),
+        None if args.json => print_json(&stats(asked)?),
+        None => print(&view(&stats(asked)?, None)),
     }
+}
+
+fn stats(asked: &Asked) -> Result<Stats, Failure> {
+    asked.ask(Client::stats, Depth::Counters, |daemon| daemon.stats())
 }
 
 /// Reads 0.1 to 3600 seconds.
@@ -70,11 +76,11 @@ fn parse_period(text: &str) -> Result<Duration, String> {
 }
 
 /// Until the daemon is gone, the reader is gone, or the user has seen enough.
-fn watch(args: &Args, period: Duration, client: &Client) -> Result<(), Failure> {
+fn watch(args: &Args, period: Duration, asked: &Asked) -> Result<(), Failure> {
     let clear = if io::stdout().is_terminal() { CLEAR } else { "" };
     let mut last: Option<(Instant, Stats)> = None;
     loop {
-        let (now, stats) = (Instant::now(), client.stats()?);
+        let (now, stats) = (Instant::now(), stats(asked)?);
         if args.json {
             print_json_line(&stats)?;
         } else {

@@ -34,10 +34,12 @@ fn view(status: &Status) -> String {
         row("configuration", status.config.display().to_string()),
         row("posture", posture::view(&status.posture)),
     ];
+    rows.push(row("fail mode", fail_mode(&status.fail_mode)));
     rows.extend(status.interfaces.iter().map(|one| row("interface", interface(one))));
     rows.push(row("signatures", status.signatures.to_string()));
     rows.push(row("trusted", tally(&status.trusted)));
-    rows.push(row("blocked", format!("{}, {} by feeds", tally(&status.blocked), status.fed)));
+    let (blocked, fed, decided) = (tally(&status.blocked), status.fed, status.decided);
+    rows.push(row("blocked", format!("{blocked}, {fed} by feeds, {decided} by CrowdSec")));
     rows.push(row("banned", status.banned.to_string()));
     rows.push(row("events", events(status.events)));
     rows.push(row("alerts", format!("{} open", status.alerts)));
@@ -49,11 +51,22 @@ fn view(status: &Status) -> String {
     table(&["WHAT", "STATE"], rows, 0)
 }
 
+fn fail_mode(mode: &str) -> String {
+    let what = match mode {
+        "keep" => "the filter outlives the daemon",
+        _ => "the filter leaves with the daemon",
+    };
+    format!("{mode}: {what}")
+}
+
 fn row(what: &str, state: String) -> Vec<String> {
     vec![what.to_owned(), state]
 }
 
-fn interface(Interface { name, mode, note, egress, .. }: &Interface) -> String {
+fn interface(Interface { name, mode, note, egress, unprotected, .. }: &Interface) -> String {
+    if let Some(why) = unprotected {
+        return format!("{name} NOT PROTECTED: {why}");
+    }
     match note {
         None => format!("{name} ({mode}, {egress})"),
         Some(note) => format!("{name} ({mode}, {egress}: {note})"),

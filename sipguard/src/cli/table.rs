@@ -34,3 +34,10 @@ pub(super) fn time(time: Option<Timestamp>) -> String {
 pub(super) fn none() -> String {
     "-".to_owned()
 }
+
+/// What there is any of, each with its count.
+pub(super) fn counted(all: &[(&usize, &str)]) -> String {
+    let some = all.iter().filter(|(count, _)| **count > 0);
+    let words: Vec<String> = some.map(|(count, what)| format!("{count} {what}")).collect();
+    if words.is_empty() { none() } else { words.join(", ") }
+}

@@ -2,8 +2,11 @@
 
 use ipnet::IpNet;
 
-use super::{change, exit::Failure, target};
-use crate::{api::client::Client, policy::Target};
+use super::{change, exit::Failure, offline::Asked, target};
+use crate::{
+    daemon::{By, Depth},
+    policy::Target,
+};
 
 /// Take back a block made by `sipguard block`, and lift a ban
 ///
@@ -16,7 +19,11 @@ pub(super) struct Args {
     net: IpNet,
 }
 
-pub(super) fn run(Args { net }: Args, client: &Client) -> Result<(), Failure> {
-    let removed = client.unblock(&Target { net, port: None }.to_string())?;
+pub(super) fn run(Args { net }: Args, asked: &Asked) -> Result<(), Failure> {
+    let removed = asked.ask(
+        |client| client.unblock(&Target { net, port: None }.to_string()),
+        Depth::Lists,
+        |daemon| daemon.unblock(net, By::caller()),
+    )?;
     change::removed(&removed, "unblocked", "blocked")
 }

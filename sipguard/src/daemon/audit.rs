@@ -27,6 +27,12 @@ pub enum By {
 }
 
 impl By {
+    /// Whoever runs this very command, without a daemon between.
+    #[must_use]
+    pub fn caller() -> Self {
+        Self::Uid(Uid::current().as_raw())
+    }
+
     /// The user in whose name an entry is kept: who has no name of his own acts
     /// as the daemon's user.
     pub(super) fn uid(self) -> u32 {

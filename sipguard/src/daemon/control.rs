@@ -6,8 +6,10 @@
 
 mod alerts;
 mod bans;
+mod crowdsec;
 mod feeds;
 mod figures;
+mod interfaces;
 mod made;
 mod measure;
 mod posture;
@@ -28,8 +30,9 @@ use self::{bans::Lifted, made::Floods, posture::Postures};
 use super::{
     Error,
     audit::{By, MAX_NOTE, log_note},
+    crowdsec::Decisions,
     entries::{Entries, Entry},
-    error::freed,
+    error::{freed, undecided},
     events::{Drops, Told},
     feeds::Feeds,
     filter::Filter,
@@ -44,12 +47,12 @@ use super::{
 };
 use crate::{
     api::wire::{
-        self, Added, Events, Holder, Interface, Kind, LastReload, Listed, Lists, Origin, Reloaded,
-        Removed, Signatures, Stats, Status, Tally,
+        self, Added, Events, Holder, Kind, LastReload, Listed, Lists, Origin, Reloaded, Removed,
+        RuleCount, Signatures, Stats, Status, Tally,
     },
     history::{History, Kind as Happened, List, Report, State},
     kernel::Attached,
-    policy::{BLACKLIST, Plan, Setting, TRUSTED, Target},
+    policy::{BLACKLIST, FailMode, Plan, Setting, TRUSTED, Target},
     sanitise::sanitise,
     ttl::Ttl,
 };
@@ -62,6 +65,8 @@ pub struct Daemon {
     filter: Box<dyn Filter>,
     place: Place,
     since: Timestamp,
+    /// The counters are those of an earlier run, too.
+    goes_on: bool,
     attached: Vec<Attached>,
     /// In force: with the operator's posture, where there is one.
     plan: Plan,
@@ -71,6 +76,8 @@ pub struct Daemon {
     blocks: Entries<IpNet>,
     allows: Entries<Target>,
     feeds: Feeds,
+    /// What CrowdSec has decided.
+    decided: Decisions,
     /// The last reload, successful or not.
     reload: Option<LastReload>,
     history: History,
@@ -106,6 +113,7 @@ impl Daemon {
             filter,
             place,
             since,
+            goes_on: false,
             attached,
             next_end: next_end(&plan),
             postures: Postures::of(&plan),
@@ -114,6 +122,7 @@ impl Daemon {
             plan,
             blocks: Entries::default(),
             allows: Entries::default(),
+            decided: Decisions::default(),
             reload: None,
             history: History::in_memory(),
             web: WebState::default(),
@@ -121,6 +130,20 @@ impl Daemon {
             deeds: Deeds::since(since),
             taps: Taps::default(),
         }
+    }
+
+    /// Its counters began then, be it under an earlier run.
+    #[must_use]
+    pub fn counting_since(mut self, since: Option<Timestamp>) -> Self {
+        self.goes_on = since.is_some();
+        self.since = since.unwrap_or(self.since);
+        self
+    }
+
+    /// What was counted so far by whom; `None` where all of it is this run's, or
+    /// the kernel does not tell.
+    pub(super) fn counted_before(&self) -> Option<Vec<RuleCount>> {
+        self.stats().ok().filter(|_| self.goes_on).map(|stats| stats.rules)
     }
 
     /// Takes over entries that an earlier run has left, and that the filter
@@ -164,11 +187,13 @@ impl Daemon {
             since: self.since,
             config: self.place.config.clone(),
             posture: self.posture(),
+            fail_mode: self.fail_mode().name().to_owned(),
             interfaces: self.interfaces(),
             signatures: self.plan.signatures.len(),
             trusted: self.trusted_tally(),
             blocked: self.blocked_tally(),
             fed: self.plan.fed.len(),
+            decided: self.decided.len(),
             banned: self.filter.bans().map_err(Error::Filter)?.len(),
             events: self.losses()?,
             // Whoever asks knows.
@@ -181,15 +206,10 @@ impl Daemon {
         })
     }
 
-    fn interfaces(&self) -> Vec<Interface> {
-        let interface = |one: &Attached| Interface {
-            name: one.name.clone(),
-            ifindex: one.ifindex,
-            mode: one.mode.name().to_owned(),
-            note: one.note.clone(),
-            egress: one.egress.name().to_owned(),
-        };
-        self.attached.iter().map(interface).collect()
+    /// What the filter does when the daemon ends, which is not what the files say
+    /// where there was no place to keep it.
+    fn fail_mode(&self) -> FailMode {
+        if self.filter.keeps() { FailMode::Keep } else { FailMode::Open }
     }
 
     fn trusted_tally(&self) -> Tally {
@@ -297,7 +317,8 @@ impl Daemon {
         let now = Instant::now();
         let operator = self.blocks.iter().filter(|(net, _)| chosen(**net));
         let operator = operator.map(|(net, entry)| listed(shown(*net), entry, now));
-        file.chain(operator).chain(self.fed_if(&chosen)).collect()
+        let others = self.fed_if(&chosen).chain(self.decided_if(&chosen));
+        file.chain(operator).chain(others).collect()
     }
 
     fn trusted_if(&self, chosen: impl Fn(&Target) -> bool) -> Vec<Listed> {
@@ -347,6 +368,9 @@ impl Daemon {
         if let Some((feed, _)) = self.feeds.held().find(|(_, fed)| *fed == net) {
             notes.push(format!("{target} is in the feed {feed}, too"));
         }
+        if self.decided_over(net).any(|decided| decided.target == target) {
+            notes.push(format!("CrowdSec has decided about {target}, too"));
+        }
         let undo = format!("sipguard unblock {target}");
         Ok(Added { target, updated: old.is_some(), until, notes, undo })
     }
@@ -385,6 +409,9 @@ impl Daemon {
         if let Some((feed, _)) = self.feeds.held().find(|(_, fed)| *fed == net) {
             return Error::OnlyInFeed { target, feed: feed.to_owned() };
         }
+        if let Some(decided) = self.decided_over(net).find(|decided| decided.target == target) {
+            return Error::OnlyDecided { target, origin: decided.name.unwrap_or_default() };
+        }
         match self.blocks_over(net).into_iter().next() {
             None => Error::NotListed { target, list },
             Some(holder) => {
@@ -392,6 +419,7 @@ impl Daemon {
                     Origin::Operator => format!("run `sipguard unblock {}`", holder.target),
                     Origin::File => self.remove_from_file(BLACKLIST, &holder.target),
                     Origin::Feed => freed(&target),
+                    Origin::Crowdsec => undecided(&target),
                 };
                 Error::Covered { target, list, holder, undo }
             }
@@ -406,6 +434,7 @@ impl Daemon {
             .filter(|(outer, _)| covers(**outer, net))
             .map(|(outer, origin)| Holder { target: shown(*outer), origin, feed: None })
             .chain(self.fed_over(net))
+            .chain(self.deciders_over(net))
             .collect()
     }
 
@@ -475,7 +504,9 @@ impl Daemon {
             Some(holder) => {
                 let undo = match holder.origin {
                     Origin::Operator => format!("run `sipguard allow --remove {}`", holder.target),
-                    Origin::File | Origin::Feed => self.remove_from_file(TRUSTED, &holder.target),
+                    Origin::File | Origin::Feed | Origin::Crowdsec => {
+                        self.remove_from_file(TRUSTED, &holder.target)
+                    }
                 };
                 Error::Covered { target: target.to_string(), list, holder, undo }
             }
@@ -530,6 +561,7 @@ impl Daemon {
         (self.plan, self.feeds) = (plan, feeds);
         self.postures = postures;
         self.change_mirror();
+        self.crowd().ring();
         notes.extend(self.posture_reminder());
         notes.extend(changes.settings.iter().filter(|one| needs_restart(one)).map(|setting| {
             format!("warning: {} changed: takes effect when sipguard is started again", setting.key)
@@ -575,6 +607,7 @@ impl Daemon {
     /// their last nanosecond on; this makes room, and uncovers a wider entry
     /// that the ended one lay in.
     pub fn expire(&mut self) {
+        self.tend();
         let now = Instant::now();
         for net in self.blocks.expired(now) {
             let old = self.blocks.remove(&net);
@@ -609,15 +642,15 @@ impl Daemon {
         }
     }
 
-    /// Ends the protection.
-    pub fn detach(&mut self) {
-        self.filter.detach();
+    /// The daemon ends, and the protection with it unless it is to be kept.
+    pub fn leave(&mut self) {
+        self.filter.leave();
     }
 }
 
 /// Settings that are read once, at the start.
 fn needs_restart(setting: &Setting) -> bool {
-    ["interfaces.", "control.", "state.", "web."]
+    ["interfaces.", "control.", "state.", "web.", "policy.fail_mode"]
         .iter()
         .any(|section| setting.key.starts_with(section))
 }

@@ -18,6 +18,8 @@ pub enum Error {
     OnlyInFile { target: String, list: &'static str, file: PathBuf },
     #[error("{target} is blocked by the feed {feed}, not by an operator")]
     OnlyInFeed { target: String, feed: String },
+    #[error("{target} is blocked by a decision of CrowdSec ({origin}), not by an operator")]
+    OnlyDecided { target: String, origin: String },
     #[error("there is no feed `{0}`")]
     NoFeed(String),
     #[error("the feed {0} is switched off")]
@@ -48,6 +50,7 @@ impl Error {
                 Some(format!("remove it from {} and run `sipguard reload`", file.display()))
             }
             Self::OnlyInFeed { target, .. } => Some(freed(target)),
+            Self::OnlyDecided { target, .. } => Some(undecided(target)),
             Self::NoFeed(_) => Some("`sipguard feeds` shows them all".to_owned()),
             Self::FeedIsOff(name) => {
                 Some(format!("take enabled = false from {name} and run `sipguard reload`"))
@@ -68,4 +71,13 @@ impl Error {
 /// What helps against a feed: its next version would have it again.
 pub(super) fn freed(target: &str) -> String {
     format!("run `sipguard allow {target}`: trust wins over feeds")
+}
+
+/// What helps against a decision of CrowdSec.
+#[must_use]
+pub fn undecided(target: &str) -> String {
+    let what = if target.contains('/') { "range" } else { "ip" };
+    format!(
+        "run `cscli decisions delete --{what} {target}` there, or `sipguard allow {target}` here: trust wins over decisions"
+    )
 }

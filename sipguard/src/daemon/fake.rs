@@ -18,7 +18,7 @@ use super::{Daemon, Filter, FilterError, Host, Place};
 use crate::{
     kernel::{
         Acquaintance, Attached, AttachedMode, BanEntry, EgressMode, EventLosses, InterfaceCounters,
-        InterfaceReplies, PastBan, SourceTally, Standing, TapWish, VerifiedEntry,
+        InterfaceReplies, PastBan, SourceTally, Standing, TapWish, Tended, VerifiedEntry,
     },
     offender::Offender,
     policy::{Plan, Posture, Target},
@@ -29,6 +29,8 @@ use crate::{
 pub(crate) struct Asked {
     pub(crate) calls: Vec<String>,
     pub(crate) refuses: bool,
+    /// Whom it has no room for.
+    pub(crate) no_room_for: Option<IpNet>,
     /// The bans that it holds.
     pub(crate) bans: Vec<BanEntry>,
     /// Whether nobody is banned any more who was.
@@ -41,6 +43,8 @@ pub(crate) struct Asked {
     pub(crate) standing: Standing,
     /// Who has sent what.
     pub(crate) tallies: Vec<SourceTally>,
+    /// What has happened to its interfaces since it was asked.
+    pub(crate) tended: Vec<Tended>,
 }
 
 /// The fake, shared with the test that looks into it.
@@ -73,6 +77,8 @@ impl Fake {
             mode: AttachedMode::Native,
             note: None,
             egress: EgressMode::Tcx,
+            taken_over: false,
+            unprotected: None,
         };
         Daemon::new(Box::new(self.clone()), place, plan, vec![attached])
     }
@@ -101,6 +107,16 @@ impl Filter for Fake {
 
     fn unblock(&mut self, net: IpNet) -> Result<(), FilterError> {
         self.note(format!("unblock {net}"))
+    }
+
+    fn decide(&mut self, changes: &[(IpNet, Option<Duration>)]) -> Result<Vec<IpNet>, FilterError> {
+        for (net, left) in changes {
+            // Rounded, for a moment has passed.
+            let left = left.map(|left| left.as_secs_f64().round());
+            self.note(format!("decide {net} {left:?}"))?;
+        }
+        let full = self.asked().no_room_for;
+        Ok(changes.iter().map(|(net, _)| *net).filter(|net| Some(*net) == full).collect())
     }
 
     fn allow(&mut self, target: Target, ttl: Option<Duration>) -> Result<(), FilterError> {
@@ -209,7 +225,15 @@ impl Filter for Fake {
         Ok(TapCounts { held_back: [3, 0], lost: [1, 0] })
     }
 
-    fn detach(&mut self) {
-        self.asked().calls.push("detach".to_owned());
+    fn tend(&mut self) -> Result<Vec<Tended>, FilterError> {
+        Ok(std::mem::take(&mut self.asked().tended))
+    }
+
+    fn keeps(&self) -> bool {
+        false
+    }
+
+    fn leave(&mut self) {
+        self.asked().calls.push("leave".to_owned());
     }
 }

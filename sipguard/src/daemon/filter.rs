@@ -9,7 +9,7 @@ use sipguard_common::abi::{Endpoint, Policy, Tap, TapCounts};
 use crate::{
     kernel::{
         Acquaintance, BanEntry, EventLosses, InterfaceCounters, InterfaceReplies, Kernel, PastBan,
-        SourceTally, Standing, TapWish, VerifiedEntry,
+        SourceTally, Standing, TapWish, Tended, VerifiedEntry,
     },
     offender::Offender,
     policy::{Plan, Target},
@@ -38,6 +38,13 @@ pub trait Filter: Send {
     /// # Errors
     /// The kernel refused.
     fn unblock(&mut self, net: IpNet) -> Result<(), FilterError>;
+
+    /// Blocks networks that somebody else has decided about or, with `None`, no
+    /// longer. Gives those for which there is no room.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    fn decide(&mut self, changes: &[(IpNet, Option<Duration>)]) -> Result<Vec<IpNet>, FilterError>;
 
     /// Adds or replaces the operator's trust.
     ///
@@ -159,8 +166,18 @@ pub trait Filter: Send {
     /// The kernel refused.
     fn tap_counts(&self) -> Result<TapCounts, FilterError>;
 
-    /// Takes the program off all interfaces it was attached to by us.
-    fn detach(&mut self);
+    /// Follows interfaces that have gone, come back or lost the program.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    fn tend(&mut self) -> Result<Vec<Tended>, FilterError>;
+
+    /// Whether the program outlives the daemon.
+    fn keeps(&self) -> bool;
+
+    /// Takes the program off all interfaces it was attached to by us, unless it
+    /// outlives the daemon.
+    fn leave(&mut self);
 }
 
 impl Filter for Kernel {
@@ -174,6 +191,10 @@ impl Filter for Kernel {
 
     fn unblock(&mut self, net: IpNet) -> Result<(), FilterError> {
         Ok(self.unblock(net)?)
+    }
+
+    fn decide(&mut self, changes: &[(IpNet, Option<Duration>)]) -> Result<Vec<IpNet>, FilterError> {
+        Ok(self.decide(changes)?)
     }
 
     fn allow(&mut self, target: Target, ttl: Option<Duration>) -> Result<(), FilterError> {
@@ -261,7 +282,15 @@ impl Filter for Kernel {
         Ok(self.tap_counts()?)
     }
 
-    fn detach(&mut self) {
-        self.detach();
+    fn tend(&mut self) -> Result<Vec<Tended>, FilterError> {
+        Ok(self.tend()?)
+    }
+
+    fn keeps(&self) -> bool {
+        self.keeps()
+    }
+
+    fn leave(&mut self) {
+        self.leave();
     }
 }

@@ -6,16 +6,20 @@ mod audit;
 mod bans;
 mod config_dir;
 mod control;
+mod crowdsec;
 mod entries;
 mod error;
 mod events;
 mod feeds;
 mod filter;
 mod host;
+mod kept;
 mod manager;
 mod memory;
 mod nets;
+mod offline;
 mod place;
+mod privilege;
 mod pulse;
 mod reload;
 mod report;
@@ -30,17 +34,19 @@ mod taps;
 mod token;
 mod web;
 mod why;
+mod writes;
 
 pub use alerts::{ALERTS_KEPT, Board};
 pub use audit::By;
 pub use config_dir::{NoConfiguration, config_dir};
 pub use control::{Daemon, Deeds, Figures};
 pub use entries::{Entries, Entry};
-pub use error::Error;
+pub use error::{Error, undecided};
 pub use events::{BEHIND, Journal, KEPT_PER_RULE, Recent, Told, Wanted};
 pub use feeds::refresh as refresh_feeds;
 pub use filter::{Filter, FilterError};
 pub use host::Host;
+pub use offline::{Depth, without_daemon};
 pub use place::Place;
 pub use pulse::{KEPT as PULSES_KEPT, Pulses};
 pub use reload::reload;
@@ -58,5 +64,6 @@ pub use why::{log, why};
 #[cfg(test)]
 pub(crate) use events::sample;
 
-#[cfg(test)]
+#[cfg(any(test, feature = "testing"))]
+#[cfg_attr(not(test), expect(dead_code, reason = "tests of this crate look into it, too"))]
 pub(crate) mod fake;

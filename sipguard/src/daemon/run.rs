@@ -4,7 +4,7 @@ use std::{
     future::pending,
     io::{self, Write},
     net::SocketAddr,
-    path::PathBuf,
+    path::{self, Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -23,11 +23,13 @@ use super::{
     By, ControlSocket, Daemon, Entered, Error, Place, Shared, SocketError,
     alerts::watch,
     audit::log_note,
-    bans,
+    bans, crowdsec,
     events::pump,
     feeds::{self, AllKept, Feeds},
+    kept,
     manager::{self, Watchdog},
     memory::give_back,
+    privilege::{self, Places},
     pulse::beat,
     reload,
     report::{record, write_down},
@@ -37,8 +39,9 @@ use super::{
 use crate::{
     api,
     history::{History, Kind, Line, State},
-    kernel::{Attached, Kernel, KernelError, LogLevel, ProgramLog},
-    policy::{Mode, Plan, WebSettings},
+    kernel::{Attached, DEFAULT_PINS, Kernel, KernelError, LogLevel, ProgramLog},
+    policy::{FailMode, Mode, Plan, WebSettings},
+    rights::of_worker,
     sanitise::{sanitise, sanitise_lines},
 };
 
@@ -73,6 +76,10 @@ pub struct Options {
     pub socket: Option<PathBuf>,
     /// The state directory.
     pub state: Option<PathBuf>,
+    /// What becomes of the filter when the daemon is gone.
+    pub fail_mode: Option<FailMode>,
+    /// Where maps and programs are pinned that outlive it.
+    pub pins: Option<PathBuf>,
     /// Where the web listener is; the inner `None` is off.
     pub web: Option<Option<SocketAddr>>,
     /// What the kernel program itself logs.
@@ -101,7 +108,8 @@ pub enum RunError {
 /// # Errors
 /// The protection could not be started; nothing is attached then.
 pub fn run(options: &Options) -> Result<(), RunError> {
-    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime =
+        runtime::Builder::new_current_thread().enable_all().on_thread_start(of_worker).build()?;
     let result = runtime.block_on(start_and_serve(options));
     // A reload that still reads files has nothing to apply them to any more.
     runtime.shutdown_background();
@@ -117,18 +125,25 @@ async fn start_and_serve(options: &Options) -> Result<(), RunError> {
         log_note(&note);
     }
     let interfaces = interfaces(options, &plan)?;
-    let (mut kernel, log) = Kernel::load_with_log(options.kernel_log)?;
+    // Who has the socket is the one sipguard here, before anything is loaded.
+    let path = options.socket.clone().unwrap_or_else(|| plan.socket.clone());
+    let (socket, listener) = ControlSocket::bind(&path)?;
+    let listener = UnixListener::from_std(listener)?;
+    let fail_mode = options.fail_mode.unwrap_or(plan.fail_mode);
+    let (mut kernel, log) = kept::load(options.kernel_log, fail_mode, options.pins.as_deref())?;
     if let Some(log) = log {
         tokio::spawn(follow(log));
     }
     kernel.apply(&plan)?;
-    let path = options.socket.clone().unwrap_or_else(|| plan.socket.clone());
-    let (socket, listener) = ControlSocket::bind(&path)?;
-    let listener = UnixListener::from_std(listener)?;
-    // What an earlier run has left holds before the first packet is judged.
     let state = options.state.clone().unwrap_or_else(|| plan.state.clone());
+    // Before anything is read that came from elsewhere, and before any thread.
+    let pins = options.pins.as_deref().unwrap_or(Path::new(DEFAULT_PINS));
+    let places = Places { config: &options.config, state: &state, socket: &path, pins };
+    privilege::confine(places, &plan);
+    // What an earlier run has left holds before the first packet is judged.
     let deadline = Instant::now() + LOADING;
     let mut kept = feeds::read_kept(&state, &plan);
+    let decided = crowdsec::read_kept(&state, &plan);
     let (history, mut earlier) = History::start(&state);
     let mut entered = Entered::default();
     match timeout_at(deadline.into(), earlier.recv()).await {
@@ -152,7 +167,20 @@ async fn start_and_serve(options: &Options) -> Result<(), RunError> {
             (Feeds::default().under(&plan.feeds), Some(kept))
         }
     };
-    let attached = attach_all(&mut kernel, &interfaces, options.mode.unwrap_or(plan.mode))?;
+    let (decided, late_decided) =
+        crowdsec::restore(decided, deadline, &mut kernel, (&place, &plan)).await;
+    let kept_state = path::absolute(&state)?;
+    let mode = options.mode.unwrap_or(plan.mode);
+    let attached =
+        attach_all(&mut kernel, &interfaces, mode).inspect_err(|_| kernel.give_up(&kept_state))?;
+    match kernel.settle(&kept_state) {
+        Ok(left) if left.is_empty() => {}
+        Ok(left) => {
+            warn!("{} interfaces that an earlier run has protected are so no longer", left.len())
+        }
+        Err(error) => warn!("the next start will not find this filter: {error}"),
+    }
+    privilege::attached();
 
     announce(&attached, &plan);
     let status = protecting(&attached, &plan);
@@ -165,10 +193,13 @@ async fn start_and_serve(options: &Options) -> Result<(), RunError> {
     };
     let (events, bans_told) = (kernel.take_events(), kernel.take_bans_told());
     let tapped = kernel.take_tapped();
+    let (since, keeps) = (kernel.since(), kernel.keeps());
     let daemon = Daemon::new(Box::new(kernel), place, plan, attached)
         .with_history(history.clone())
         .with_entries(entered)
-        .with_feeds(feeds);
+        .with_feeds(feeds)
+        .with_decisions(decided)
+        .counting_since(since);
     let shared = Shared::new(daemon);
     let mut tasks = JoinSet::new();
     tasks.spawn(watch(shared.clone()));
@@ -186,12 +217,16 @@ async fn start_and_serve(options: &Options) -> Result<(), RunError> {
         tasks.spawn(taps::mirror(shared.clone()));
     }
     tasks.spawn(restore_later(earlier, shared.clone()));
+    tasks.spawn(crowdsec::run(shared.clone(), state.clone(), late_decided));
     tasks.spawn(feeds::run(shared.clone(), state, late));
     // Callers are heard from now on, even if they are answered a moment later.
     manager::ready(&status);
     serve(shared, listener, signals).await;
     drop(tasks);
     info!(target: "sipguard::audit", action = "stop");
+    if keeps {
+        info!("the filter stays in force: `sipguard detach` takes it away");
+    }
     history.add(Line::new(Kind::Stop, By::Signal.to_string()));
     if !history.close(LAST_LINES) {
         warn!("the end of the history is not written: its disk stands still");
@@ -243,23 +278,13 @@ fn interfaces(options: &Options, plan: &Plan) -> Result<Vec<String>, RunError> {
     }
 }
 
-/// Attaches to every interface, or to none.
+/// Attaches to every interface, up to the first that cannot be.
 fn attach_all(
     kernel: &mut Kernel,
     interfaces: &[String],
     mode: Mode,
 ) -> Result<Vec<Attached>, KernelError> {
-    let mut attached = Vec::with_capacity(interfaces.len());
-    for name in interfaces {
-        match kernel.attach(name, mode) {
-            Ok(one) => attached.push(one),
-            Err(error) => {
-                kernel.detach();
-                return Err(error);
-            }
-        }
-    }
-    Ok(attached)
+    interfaces.iter().map(|name| kernel.attach(name, mode)).collect()
 }
 
 /// Says on stdout, in one line, that the protection is on.
@@ -329,7 +354,7 @@ async fn serve(shared: Shared, listener: UnixListener, mut signals: Signals) {
     if timeout(LAST_ANSWERS, &mut server).await.is_err() {
         server.abort();
     }
-    shared.daemon().await.detach();
+    shared.daemon().await.leave();
 }
 
 async fn reload_whenever(asked: Arc<Notify>, shared: Shared) {
@@ -377,6 +402,8 @@ mod tests {
             mode: None,
             socket: None,
             state: None,
+            fail_mode: None,
+            pins: None,
             web: None,
             kernel_log: LogLevel::Off,
         }
@@ -400,6 +427,8 @@ mod tests {
             mode,
             note: None,
             egress,
+            taken_over: false,
+            unprotected: None,
         };
         let both = [
             attached("eth0", AttachedMode::Native, EgressMode::Tcx),

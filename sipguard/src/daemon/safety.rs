@@ -46,8 +46,12 @@ impl Refusal {
             Self::OwnAddress { .. } | Self::Gateway { .. } => {
                 "block networks that leave this address out".to_owned()
             }
-            // Feeds trust nobody.
-            Self::Trusted { target, origin: Origin::File | Origin::Feed, .. } => {
+            // Feeds and decisions trust nobody.
+            Self::Trusted {
+                target,
+                origin: Origin::File | Origin::Feed | Origin::Crowdsec,
+                ..
+            } => {
                 format!("remove {target} from trusted.toml and run `sipguard reload` first")
             }
             Self::Trusted { target, origin: Origin::Operator, .. } => {
@@ -62,7 +66,7 @@ impl Refusal {
 
 fn where_trusted(origin: Origin) -> &'static str {
     match origin {
-        Origin::File | Origin::Feed => "trusted.toml",
+        Origin::File | Origin::Feed | Origin::Crowdsec => "trusted.toml",
         Origin::Operator => "sipguard allow",
     }
 }

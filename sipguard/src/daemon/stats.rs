@@ -182,6 +182,8 @@ mod tests {
             mode: AttachedMode::Native,
             note: None,
             egress: EgressMode::Tcx,
+            taken_over: false,
+            unprotected: None,
         }];
         let both = [counters("eth0", Rule::Options, 3), counters("eth1", Rule::Options, 4)];
         let modes = Modes { all: RuleMode::Observe, ..Modes::default() };

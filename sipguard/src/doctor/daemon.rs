@@ -110,12 +110,14 @@ mod tests {
         let mut json = serde_json::json!({
             "version": env!("CARGO_PKG_VERSION"), "pid": 1, "since": "2026-01-02T03:04:05Z",
             "config": "/etc/sipguard",
+            "fail_mode": "keep",
             "posture": { "posture": "guarded", "origin": "file", "file": "guarded" },
             "interfaces": [
                 { "name": "eth0", "ifindex": 2, "mode": "native", "note": null, "egress": "tcx" }
             ],
             "signatures": 69, "trusted": { "file": 2, "operator": 0 },
-            "blocked": { "file": 0, "operator": 0 }, "fed": 0, "banned": 0, "alerts": 0,
+            "blocked": { "file": 0, "operator": 0 }, "fed": 0,
+            "decided": 0, "banned": 0, "alerts": 0,
             "events": { "suppressed": 0, "lost": 0 },
             "history": { "file": "/x", "problem": null, "lost": 0 },
             "web": { "listen": null, "problem": null }, "reload": null

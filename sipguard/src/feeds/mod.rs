@@ -15,6 +15,8 @@ mod ranges;
 mod redirect;
 mod sift;
 mod status;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use self::{
     error::FeedError,

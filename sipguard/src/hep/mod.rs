@@ -6,7 +6,7 @@
 mod sip;
 
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv6Addr, SocketAddr},
     time::Duration,
 };
 
@@ -53,7 +53,7 @@ pub struct Sender<'a> {
 }
 
 /// The datagram for one message that was seen `since_1970`. `None` where it
-/// would be too long for one, or its addresses are of two families.
+/// would be too long for one.
 #[must_use]
 pub fn encode(sip: &Sip<'_>, since_1970: Duration, sender: Sender<'_>) -> Option<Vec<u8>> {
     let mut packet = Packet::new();
@@ -82,12 +82,19 @@ fn addresses(packet: &mut Packet, source: SocketAddr, destination: SocketAddr) -
             packet.add(chunk::SOURCE_V4, &source.octets())?;
             packet.add(chunk::DESTINATION_V4, &destination.octets())
         }
-        (IpAddr::V6(source), IpAddr::V6(destination)) => {
+        // In a packet of IPv6 one of them may be an IPv4 address mapped into it.
+        (source, destination) => {
             packet.add(chunk::FAMILY, &[INET6])?;
-            packet.add(chunk::SOURCE_V6, &source.octets())?;
-            packet.add(chunk::DESTINATION_V6, &destination.octets())
+            packet.add(chunk::SOURCE_V6, &mapped(source).octets())?;
+            packet.add(chunk::DESTINATION_V6, &mapped(destination).octets())
         }
-        _ => None,
+    }
+}
+
+fn mapped(address: IpAddr) -> Ipv6Addr {
+    match address {
+        IpAddr::V4(address) => address.to_ipv6_mapped(),
+        IpAddr::V6(address) => address,
     }
 }
 

@@ -63,7 +63,7 @@ fn f49_ipv6_and_tcp_are_named() {
     let value = |kind: u16| sent.iter().find(|one| one.1 == kind).map(|one| one.2.clone());
     assert_eq!((value(1), value(2)), (Some(vec![10]), Some(vec![6])));
     assert_eq!((value(3), value(4)), (None, None));
-    let address = |text: &str| Some(text.parse::<std::net::Ipv6Addr>().unwrap().octets().to_vec());
+    let address = |text: &str| Some(text.parse::<Ipv6Addr>().unwrap().octets().to_vec());
     assert_eq!((value(5), value(6)), (address("2001:db8:2::7"), address("2001:db8:1::1")));
     assert_eq!(value(15).as_deref(), Some(OPTIONS));
 }
@@ -104,5 +104,19 @@ fn f49_what_fits_into_no_datagram_is_left_out() {
     assert!(made(&long(65_507 - 99), destination).is_some());
     assert!(made(&long(65_508 - 99), destination).is_none());
     assert!(made(&long(70_000), destination).is_none());
-    assert!(made(b"", "[2001:db8::1]:5060".parse().unwrap()).is_none());
+}
+
+/// In a packet of IPv6, one address may be of IPv4 and mapped: both are told as
+/// they were on the wire.
+#[test]
+fn f49_a_mapped_address_is_told_as_ipv6() {
+    let (source, destination) =
+        ("198.51.100.7:5061".parse().unwrap(), "[2001:db8::1]:5060".parse().unwrap());
+    let sip = Sip { source, destination, protocol: 17, message: OPTIONS };
+    let made = encode(&sip, Duration::ZERO, Sender { id: 1, password: None }).unwrap();
+    let sent = chunks(&made);
+    let value = |kind| sent.iter().find(|(_, found, _)| *found == kind).map(|one| one.2.clone());
+    let mapped = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 198, 51, 100, 7];
+    assert_eq!((value(1), value(5)), (Some(vec![10]), Some(mapped.to_vec())));
+    assert_eq!(value(6).map(|address| address[..4].to_vec()), Some(vec![0x20, 0x01, 0x0d, 0xb8]));
 }

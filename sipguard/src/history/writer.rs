@@ -17,6 +17,7 @@ use super::{
     state::{Change, State},
     store::{Store, StoreError},
 };
+use crate::rights::of_worker;
 
 /// How often a file that could not be used is tried again.
 const RETRY: Duration =
@@ -39,6 +40,7 @@ pub(super) fn spawn(
 ) {
     let kept = Arc::clone(&shared);
     let begun = thread::Builder::new().name("history".to_owned()).spawn(move || {
+        of_worker();
         Writer::new(&shared, path, pages, loaded).run();
         shared.has_ended();
     });

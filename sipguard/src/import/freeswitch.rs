@@ -29,11 +29,8 @@ pub(super) fn read(text: &str, options: &Options, draft: &mut Draft) -> Result<(
         ParsingOptions { allow_dtd: false, nodes_limit: MAX_NODES, ..Default::default() };
     let document = Document::parse_with_options(text, settings).map_err(|error| {
         let line = usize::try_from(error.pos().row).unwrap_or(0);
-        ImportError::Damaged {
-            line,
-            what: format!("this is not XML: {error}"),
-            remedy: "import acl.conf.xml itself".to_owned(),
-        }
+        let what = format!("this is not XML: {error}");
+        ImportError::damaged(line, &what, "import acl.conf.xml itself")
     })?;
     let lines: Vec<&str> = text.lines().collect();
     let starts: Vec<usize> = std::iter::once(0)

@@ -29,10 +29,13 @@ use jiff::Timestamp;
 
 pub use self::draft::Part;
 use self::{draft::Draft, kamailio::Proxy};
-use crate::{policy, ttl::Ttl};
+use crate::{policy, sanitise::sanitise, ttl::Ttl};
 
 /// The largest input, in bytes.
 pub const MAX_BYTES: u64 = policy::MAX_FILE_BYTES;
+
+/// Characters of what a parser says that are shown.
+const SHOWN: usize = 300;
 
 /// Where sources go of which the input does not say what they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -146,11 +149,13 @@ fn at(line: usize) -> String {
 
 impl ImportError {
     fn json(error: &serde_json::Error) -> Self {
-        Self::Damaged {
-            line: error.line(),
-            what: format!("this is not JSON: {error}"),
-            remedy: "import the whole output, as the program has printed it".to_owned(),
-        }
+        let remedy = "import the whole output, as the program has printed it";
+        Self::damaged(error.line(), &format!("this is not JSON: {error}"), remedy)
+    }
+
+    /// What a parser says may quote the input.
+    fn damaged(line: usize, what: &str, remedy: &str) -> Self {
+        Self::Damaged { line, what: sanitise(what, SHOWN), remedy: remedy.to_owned() }
     }
 
     /// What to do about it.
@@ -227,7 +232,7 @@ pub fn import(
             format
         };
     signatures::judge(&mut draft);
-    let source = crate::sanitise::sanitise(&format!("{name} ({})", format.name()), 200);
+    let source = sanitise(&format!("{name} ({})", format.name()), 200);
     let files: Vec<(Part, String)> =
         Part::ALL.iter().map(|part| (*part, render::file(&draft, *part, &source))).collect();
     let warnings = check(&files, now)?;

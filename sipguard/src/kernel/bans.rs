@@ -5,10 +5,7 @@ use std::{
     time::Duration,
 };
 
-use aya::{
-    Ebpf,
-    maps::{HashMap, MapData},
-};
+use aya::maps::{HashMap, MapData};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use jiff::Timestamp;
 use sipguard_common::{
@@ -17,12 +14,12 @@ use sipguard_common::{
 };
 
 use super::{
-    ArrayMap, KernelError,
+    KernelError,
     clock::Clock,
     error::is_missing,
     learned::{forget, get},
     lists::{after, now},
-    typed,
+    maps::{ArrayMap, Maps, typed},
     walk::entries,
 };
 use crate::offender::Offender;
@@ -54,10 +51,10 @@ pub(super) struct Bans {
 }
 
 impl Bans {
-    pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self, KernelError> {
+    pub(super) fn take(maps: &mut impl Maps) -> Result<Self, KernelError> {
         Ok(Self {
-            map: typed(ebpf, "BANNED")?,
-            made: typed(ebpf, "BANS_MADE")?,
+            map: typed(maps, "BANNED")?,
+            made: typed(maps, "BANS_MADE")?,
             source_mask: [u64::MAX; 2],
         })
     }

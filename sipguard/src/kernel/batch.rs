@@ -103,6 +103,28 @@ pub(super) fn entries<K: Pod, V: Pod>(map: &MapData) -> io::Result<Vec<(K, V)>> 
     }
 }
 
+/// The first value of an array, too large for a stack.
+pub(super) fn value(map: &MapData, bytes: usize) -> io::Result<Vec<u8>> {
+    let key_bytes = size_of::<u32>();
+    let mut walk = Walk { map, key_bytes, value_bytes: bytes, place: None };
+    Ok(walk.next(1)?.values)
+}
+
+/// The first entries of an array.
+pub(super) fn values<V: Pod>(map: &MapData, first: usize) -> io::Result<Vec<V>> {
+    let value_bytes = size_of::<V>();
+    let mut walk = Walk { map, key_bytes: size_of::<u32>(), value_bytes, place: None };
+    let mut all = Vec::with_capacity(first);
+    while all.len() < first {
+        let batch = walk.next(first - all.len())?;
+        all.extend(batch.values.chunks_exact(value_bytes).take(batch.count).map(read::<V>));
+        if batch.is_last {
+            break;
+        }
+    }
+    Ok(all)
+}
+
 /// The first entries of an array of counters, each summed over CPUs.
 pub(super) fn sums(map: &MapData, first: usize, cpus: usize) -> io::Result<Vec<u64>> {
     let value_bytes = cpus * size_of::<u64>();

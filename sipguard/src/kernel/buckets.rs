@@ -11,7 +11,7 @@ use sipguard_common::{
     method::{BUCKETS, Budget, Class},
 };
 
-use super::{KernelError, error::found, view};
+use super::{KernelError, error::found, maps::view};
 
 /// How full a bucket is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

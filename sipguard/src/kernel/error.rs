@@ -1,8 +1,8 @@
 //! What can go wrong between user space and the kernel, and what to do.
 
-use std::io;
+use std::{io, path::PathBuf};
 
-use aya::{EbpfError, maps::MapError, programs::ProgramError};
+use aya::{EbpfError, maps::MapError, pin::PinError, programs::ProgramError};
 use caps::{CapSet, Capability};
 use thiserror::Error;
 
@@ -37,6 +37,24 @@ pub enum KernelError {
         "`{interface}` has the queueing discipline `{kind}` of somebody else, where sipguard needs `clsact`, which can do the same: replace it (`tc qdisc del dev {interface} {kind}`, then `tc qdisc add dev {interface} clsact`), or run Linux 6.6 or newer"
     )]
     NoRoomForClsact { interface: String, kind: String },
+    #[error(
+        "{} is not on a bpffs, where alone a filter can outlive its daemon: mount one (`mount -t bpf bpf /sys/fs/bpf`), or run with `--fail-mode open`", .0.display()
+    )]
+    NoBpffs(PathBuf),
+    #[error(
+        "another sipguard uses {}: it is starting, or listens on another socket (`--socket`)", .0.display()
+    )]
+    PinsInUse(PathBuf),
+    #[error("cannot use {}: {source}", path.display())]
+    Pins { path: PathBuf, source: io::Error },
+    #[error("{what} failed: {source}")]
+    Pin { what: &'static str, source: PinError },
+    #[error(
+        "what sipguard has left in the kernel is no use to this version: {0}; start sipguard, which takes its place, or remove it by `sipguard detach`"
+    )]
+    OtherPins(String),
+    #[error("nothing can be done by this while sipguard is not running")]
+    NotRunning,
     #[error("at most {0} interfaces can be protected at once")]
     TooManyInterfaces(usize),
     #[error("the {list} list is full: it holds at most {capacity} {kind}")]
@@ -56,6 +74,7 @@ impl KernelError {
         match self {
             Self::NotPermitted => true,
             Self::Io { source, .. } => is_eperm(source),
+            Self::Pins { source, .. } => source.kind() == io::ErrorKind::PermissionDenied,
             _ => false,
         }
     }
@@ -85,6 +104,13 @@ impl KernelError {
         match &source {
             EbpfError::MapError(error) if map_io(error).is_some_and(is_eperm) => Self::NotPermitted,
             _ => Self::Refused(source.to_string()),
+        }
+    }
+
+    pub(super) fn pin(what: &'static str) -> impl FnOnce(PinError) -> Self {
+        move |source| match &source {
+            PinError::SyscallError(error) if is_eperm(&error.io_error) => Self::NotPermitted,
+            _ => Self::Pin { what, source },
         }
     }
 

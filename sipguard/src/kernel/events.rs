@@ -1,12 +1,12 @@
 //! How many events the kernel program kept for itself.
 
-use aya::{
-    Ebpf,
-    maps::{MapData, PerCpuArray},
-};
+use aya::maps::{MapData, PerCpuArray};
 use sipguard_common::abi::EventLimits;
 
-use super::{KernelError, typed};
+use super::{
+    KernelError,
+    maps::{Maps, typed},
+};
 
 /// Events that never came out of the kernel program.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,8 +20,8 @@ pub struct EventLosses {
 pub(super) struct EventCounters(PerCpuArray<MapData, EventLimits>);
 
 impl EventCounters {
-    pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self, KernelError> {
-        Ok(Self(typed(ebpf, "EVENT_LIMITS")?))
+    pub(super) fn take(maps: &mut impl Maps) -> Result<Self, KernelError> {
+        Ok(Self(typed(maps, "EVENT_LIMITS")?))
     }
 
     pub(super) fn losses(&self) -> Result<EventLosses, KernelError> {

@@ -6,13 +6,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aya::{
-    Ebpf,
-    maps::{IterableMap as _, MapData, PerCpuArray, PerCpuValues},
+use aya::maps::{IterableMap as _, MapData, PerCpuArray, PerCpuValues};
+use sipguard_common::{
+    abi::{SignatureName, padded, unpadded},
+    automaton::{MAX_SIGNATURES, SIGNATURE_SLOTS},
 };
-use sipguard_common::automaton::{MAX_SIGNATURES, SIGNATURE_SLOTS};
 
-use super::{KernelError, batch, typed, walk::failed};
+use super::{
+    KernelError, batch,
+    maps::{ArrayMap, Maps, typed},
+    walk::failed,
+};
 use crate::policy::Signature;
 
 /// The slot of each name.
@@ -20,15 +24,31 @@ pub(super) type Slots = BTreeMap<String, u16>;
 
 pub(super) struct SignatureHits {
     map: PerCpuArray<MapData, u64>,
+    /// The name of each slot, for the next one who opens these maps.
+    names: ArrayMap<SignatureName>,
     cpus: usize,
     slots: Slots,
 }
 
 impl SignatureHits {
-    pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self, KernelError> {
+    pub(super) fn take(maps: &mut impl Maps) -> Result<Self, KernelError> {
         let cpus =
             aya::util::nr_cpus().map_err(|(what, source)| KernelError::Io { what, source })?;
-        Ok(Self { map: typed(ebpf, "SIGNATURE_HITS")?, cpus, slots: Slots::new() })
+        let names = typed(maps, "SIGNATURE_NAMES")?;
+        Ok(Self { map: typed(maps, "SIGNATURE_HITS")?, names, cpus, slots: Slots::new() })
+    }
+
+    /// Goes on with the slots of an earlier run.
+    pub(super) fn read_back(&mut self) -> Result<(), KernelError> {
+        let names = batch::values::<SignatureName>(self.names.map(), SIGNATURE_SLOTS)
+            .map_err(failed)
+            .map_err(KernelError::map("reading the signatures' names"))?;
+        let named = (0..).zip(&names).filter_map(|(slot, name)| {
+            let name = std::str::from_utf8(unpadded(name)).ok()?;
+            (!name.is_empty()).then(|| (name.to_owned(), slot))
+        });
+        self.slots = named.collect();
+        Ok(())
     }
 
     /// Slots for the signatures of a coming policy; those of the present one
@@ -39,6 +59,7 @@ impl SignatureHits {
         for (name, slot) in &slots {
             if !self.slots.contains_key(name) {
                 self.clear(*slot)?;
+                self.set_name(*slot, name)?;
             }
         }
         Ok(slots)
@@ -51,14 +72,35 @@ impl SignatureHits {
         self.map.set(u32::from(slot), zero, 0).map_err(context)
     }
 
+    fn set_name(&mut self, slot: u16, name: &str) -> Result<(), KernelError> {
+        // Who has too long a name is counted from zero by the next run.
+        let name: SignatureName = padded(name.as_bytes()).unwrap_or([0; 256]);
+        let context = KernelError::map("naming a signature's count");
+        self.names.set(u32::from(slot), name, 0).map_err(context)
+    }
+
     /// The coming policy is in force.
     pub(super) fn keep(&mut self, slots: Slots) {
-        self.slots = slots;
+        let before = std::mem::replace(&mut self.slots, slots);
+        // Who stays keeps the slot, and no newcomer gets one that was held.
+        for (name, slot) in before {
+            if !self.slots.contains_key(&name)
+                && let Err(error) = self.set_name(slot, "")
+            {
+                tracing::warn!("a signature that is gone keeps its name: {error}");
+            }
+        }
     }
 
     /// The name of the signature in a slot.
     pub(super) fn name(&self, slot: u16) -> Option<&str> {
         self.slots.iter().find(|(_, held)| **held == slot).map(|(name, _)| name.as_str())
+    }
+
+    /// The signatures that have a slot, without their conditions.
+    pub(super) fn signatures(&self) -> Vec<Signature> {
+        let named = |name: &String| Signature { name: name.clone(), conditions: Vec::new() };
+        self.slots.keys().map(named).collect()
     }
 
     /// The slot of a signature, by its name.

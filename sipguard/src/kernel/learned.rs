@@ -1,19 +1,16 @@
 //! The maps of what the server's own messages have taught.
 
-use aya::{
-    Ebpf,
-    maps::{HashMap, MapData, MapError, PerCpuArray},
-};
+use aya::maps::{HashMap, MapData, MapError, PerCpuArray};
 use sipguard_common::{
     abi::{Address, Endpoint, Failures, Replies, Site, Verified},
     known,
 };
 
 use super::{
-    ArrayMap, KernelError,
+    KernelError,
     error::is_missing,
+    maps::{ArrayMap, Maps, typed},
     replies::{self, InterfaceReplies},
-    typed,
     walk::entries,
 };
 
@@ -27,14 +24,14 @@ pub(super) struct LearnedMaps {
 }
 
 impl LearnedMaps {
-    pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self, KernelError> {
+    pub(super) fn take(maps: &mut impl Maps) -> Result<Self, KernelError> {
         Ok(Self {
-            endpoints: typed(ebpf, "ENDPOINTS")?,
-            unproven: typed(ebpf, "ENDPOINTS_UNPROVEN")?,
-            sites: typed(ebpf, "SITES")?,
-            failures: typed(ebpf, "FAILURES")?,
-            known: typed(ebpf, "KNOWN")?,
-            replies: typed(ebpf, "REPLIES")?,
+            endpoints: typed(maps, "ENDPOINTS")?,
+            unproven: typed(maps, "ENDPOINTS_UNPROVEN")?,
+            sites: typed(maps, "SITES")?,
+            failures: typed(maps, "FAILURES")?,
+            known: typed(maps, "KNOWN")?,
+            replies: typed(maps, "REPLIES")?,
         })
     }
 

@@ -14,8 +14,10 @@ mod hits;
 mod learned;
 mod lists;
 mod log;
+mod maps;
 mod netlink;
 mod object;
+mod pins;
 mod policy;
 mod replies;
 mod ring;
@@ -27,22 +29,38 @@ mod test_run;
 mod verified;
 mod walk;
 
-use std::{collections::BTreeMap, net::IpAddr, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::IpAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use aya::{Ebpf, maps::MapData};
+use aya::Ebpf;
 use ipnet::IpNet;
+use jiff::Timestamp;
 use sipguard_common::{
-    abi::{Ban, Endpoint, Policy, Tap, TapCounts},
+    abi::{Ban, Endpoint, Policy, Record, Tap, TapCounts},
     rule::Rule,
 };
 
 use self::{
-    attach::Attachments, bans::Bans, counters::CounterMaps, events::EventCounters,
-    hits::SignatureHits, learned::LearnedMaps, lists::Lists, policy::PolicyMap, seed::Seed,
-    tallies::Tallies, taps::Taps,
+    attach::Attachments,
+    bans::Bans,
+    counters::CounterMaps,
+    events::EventCounters,
+    hits::SignatureHits,
+    learned::LearnedMaps,
+    lists::Lists,
+    maps::{ArrayMap, Maps, typed},
+    pins::Next,
+    policy::PolicyMap,
+    seed::Seed,
+    tallies::Tallies,
+    taps::Taps,
 };
 pub use self::{
-    attach::{Attached, AttachedMode, EgressMode},
+    attach::{Attached, AttachedMode, EgressMode, Tended},
     bans::BanEntry,
     buckets::{Level, StrangerLevels},
     counters::InterfaceCounters,
@@ -51,6 +69,7 @@ pub use self::{
     lists::ListKind,
     log::{LOG_TARGET, LogLevel, ProgramLog},
     object::{ProgramInfo, ProgramInfos, instruction_budget},
+    pins::{DEFAULT_PINS, Earlier, Pins, state_of},
     replies::InterfaceReplies,
     ring::{BanReader, EventReader, RingReader},
     survey::{Seen, Survey, XdpFeatures, check_kernel, has_program, survey},
@@ -64,9 +83,11 @@ use crate::{
     policy::{Plan, Target},
 };
 
-/// The loaded kernel programs. They stay attached as long as this lives.
+/// The loaded kernel programs. They stay attached as long as this lives, unless
+/// they are to be kept.
 pub struct Kernel {
-    ebpf: Ebpf,
+    /// None where others have loaded them, and only their maps are open.
+    ebpf: Option<Ebpf>,
     lists: Lists,
     bans: Bans,
     policy: PolicyMap,
@@ -77,9 +98,10 @@ pub struct Kernel {
     reader: Option<EventReader>,
     bans_told: Option<BanReader>,
     tallies: Tallies,
-    taps: Taps,
+    taps: Option<Taps>,
     tapped: Option<TappedReader>,
     seed: Seed,
+    pinned: Option<Pinned>,
     /// Behind the programs: what it made for them goes when they are gone.
     attachments: Attachments,
 }
@@ -99,32 +121,187 @@ impl Kernel {
     /// # Errors
     /// As there.
     pub fn load_with_log(level: LogLevel) -> Result<(Self, Option<ProgramLog>), KernelError> {
-        let mut ebpf = object::load(object::Purpose::Protect(level))?;
-        let log = match level {
-            LogLevel::Off => None,
-            LogLevel::Debug => Some(ProgramLog::take(&mut ebpf)?),
-        };
+        let (ebpf, log) = load(level, None)?;
         Ok((Self::from_object(ebpf)?, log))
     }
 
+    /// As [`Self::load_with_log`], where an earlier run may have left its maps
+    /// and programs: this one goes on with what they have learned and counted.
+    /// They are in force until this one attaches. Where `keep` says so, this
+    /// one's outlive it, too. [`Self::settle`] belongs behind the last interface.
+    ///
+    /// # Errors
+    /// As there, and where the pins cannot be used.
+    pub fn load_pinned(
+        level: LogLevel,
+        pins: Pins,
+        keep: bool,
+    ) -> Result<(Self, Option<ProgramLog>, Earlier), KernelError> {
+        let earlier = pins.earlier()?;
+        let next = pins.prepare(earlier == Earlier::Same)?;
+        let (mut ebpf, log) = load(level, Some(&next))?;
+        let record = typed(&mut ebpf, "RECORD")?;
+        let mut kernel = Self::from_object(ebpf)?;
+        if earlier == Earlier::Same {
+            kernel.hits.read_back()?;
+        }
+        kernel.pinned =
+            Some(Pinned { next: Some(next), record, goes_on: earlier == Earlier::Same });
+        kernel.attachments = Attachments::pinned(pins, keep);
+        Ok((kernel, log, earlier))
+    }
+
+    /// Opens the maps of programs that are attached, while nobody else uses
+    /// them: with what can be told of their policy, but for the lists, and where
+    /// they protect. What needs the programs themselves fails.
+    ///
+    /// # Errors
+    /// They are of another version or another load, or the kernel refuses.
+    pub fn open(pins: Pins) -> Result<(Self, Plan, Vec<Attached>), KernelError> {
+        match pins.earlier()? {
+            Earlier::Same => {}
+            Earlier::Nothing => return Err(KernelError::OtherPins("nothing is there".to_owned())),
+            Earlier::Other(why) => return Err(KernelError::OtherPins(why)),
+        }
+        let mut maps = pins.maps();
+        let mut kernel = Self::from_maps(&mut maps)?;
+        let record = typed(&mut maps, "RECORD")?;
+        kernel.pinned = Some(Pinned { next: None, record, goes_on: true });
+        kernel.hits.read_back()?;
+        let mut plan = kernel.policy.read_back()?;
+        kernel.bans.set_source_mask(plan.policy.source_mask);
+        plan.signatures = kernel.hits.signatures();
+        kernel.attachments = Attachments::pinned(pins, true);
+        let attached = kernel.attachments.found(kernel.counters.interfaces())?;
+        Ok((kernel, plan, attached))
+    }
+
+    /// Reads what the lists of an opened kernel hold into its plan.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn read_lists(&mut self, plan: &mut Plan) -> Result<(), KernelError> {
+        self.lists.read_back(plan)
+    }
+
+    /// The state directory of who keeps these programs.
+    #[must_use]
+    pub fn state(&self) -> Option<PathBuf> {
+        let pinned = self.pinned.as_ref()?;
+        state_of(&pinned.record.get(&0, 0).ok()?)
+    }
+
+    /// Detaches what an earlier run has kept, and removes all of its pins; gives
+    /// the interfaces where it was, by index.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn remove_kept(pins: &Pins) -> Result<Vec<u32>, KernelError> {
+        attach::remove_kept(pins)
+    }
+
     fn from_object(mut ebpf: Ebpf) -> Result<Self, KernelError> {
+        let mut kernel = Self::from_maps(&mut ebpf)?;
+        kernel.reader = Some(EventReader::take(&mut ebpf, "EVENTS")?);
+        kernel.bans_told = Some(BanReader::take(&mut ebpf, "BANS_TOLD")?);
+        kernel.taps = Some(Taps::take(&mut ebpf)?);
+        kernel.tapped = Some(TappedReader::take(&mut ebpf)?);
+        kernel.ebpf = Some(ebpf);
+        Ok(kernel)
+    }
+
+    fn from_maps(maps: &mut impl Maps) -> Result<Self, KernelError> {
         Ok(Self {
-            lists: Lists::take(&mut ebpf)?,
-            bans: Bans::take(&mut ebpf)?,
-            policy: PolicyMap::take(&mut ebpf)?,
-            counters: CounterMaps::take(&mut ebpf)?,
-            hits: SignatureHits::take(&mut ebpf)?,
-            learned: LearnedMaps::take(&mut ebpf)?,
-            events: EventCounters::take(&mut ebpf)?,
-            reader: Some(EventReader::take(&mut ebpf, "EVENTS")?),
-            bans_told: Some(BanReader::take(&mut ebpf, "BANS_TOLD")?),
-            tallies: Tallies::take(&mut ebpf)?,
-            taps: Taps::take(&mut ebpf)?,
-            tapped: Some(TappedReader::take(&mut ebpf)?),
-            seed: Seed::take(&mut ebpf)?,
+            ebpf: None,
+            lists: Lists::take(maps)?,
+            bans: Bans::take(maps)?,
+            policy: PolicyMap::take(maps)?,
+            counters: CounterMaps::take(maps)?,
+            hits: SignatureHits::take(maps)?,
+            learned: LearnedMaps::take(maps)?,
+            events: EventCounters::take(maps)?,
+            reader: None,
+            bans_told: None,
+            tallies: Tallies::take(maps)?,
+            taps: None,
+            tapped: None,
+            seed: Seed::take(maps)?,
+            pinned: None,
             attachments: Attachments::default(),
-            ebpf,
         })
+    }
+
+    fn loaded(&self) -> Result<&Ebpf, KernelError> {
+        self.ebpf.as_ref().ok_or(KernelError::NotRunning)
+    }
+
+    /// All interfaces are attached: from now on the pins are this run's, or
+    /// gone where its programs leave with it. Interfaces that an earlier run has
+    /// protected and this one does not are left; gives which, by index.
+    ///
+    /// # Errors
+    /// The kernel refuses. The programs are attached all the same.
+    pub fn settle(&mut self, state: &Path) -> Result<Vec<u32>, KernelError> {
+        let Some(pinned) = &mut self.pinned else { return Ok(Vec::new()) };
+        let Some(pins) = self.attachments.pins() else { return Ok(Vec::new()) };
+        if self.attachments.keeps() {
+            pinned.write(state)?;
+            pinned.settle(pins)?;
+        }
+        let left = self.attachments.leave_others()?;
+        if !self.attachments.keeps() {
+            pins.clear()?;
+        }
+        Ok(left)
+    }
+
+    /// The start has failed: what it has attached goes, what an earlier run has
+    /// left stays in force, be it with these programs.
+    pub fn give_up(&mut self, state: &Path) {
+        let Some(ebpf) = self.ebpf.as_mut() else { return };
+        self.attachments.detach_new(ebpf);
+        let (Some(pinned), Some(pins)) = (&mut self.pinned, self.attachments.pins()) else {
+            return;
+        };
+        let done = match self.attachments.is_empty() {
+            true => pinned.give_up(pins),
+            false => pinned.write(state).and_then(|()| pinned.settle(pins)),
+        };
+        if let Err(error) = done {
+            tracing::warn!("{error}");
+        }
+    }
+
+    /// When counting began, where an earlier run did that.
+    #[must_use]
+    pub fn since(&self) -> Option<Timestamp> {
+        let pinned = self.pinned.as_ref().filter(|pinned| pinned.goes_on)?;
+        let record = pinned.record.get(&0, 0).ok()?;
+        Timestamp::from_second(i64::try_from(record.since).ok()?).ok()
+    }
+
+    /// Whether the programs outlive this.
+    #[must_use]
+    pub const fn keeps(&self) -> bool {
+        self.attachments.keeps()
+    }
+
+    /// The operator's entries, with the time that each has left; none without
+    /// end, zero where it has ended.
+    pub fn operators(
+        &self,
+        kind: ListKind,
+    ) -> impl Iterator<Item = (Target, Option<Duration>)> + '_ {
+        let now = lists::now();
+        self.lists.operators(kind).iter().map(move |(target, until)| {
+            let left = Duration::from_nanos(until.saturating_sub(now));
+            (*target, (*until != 0).then_some(left))
+        })
+    }
+
+    /// The interfaces that were protected last, by index and name.
+    pub fn interfaces(&self) -> impl Iterator<Item = (u32, &str)> {
+        self.counters.interfaces()
     }
 
     /// Brings the maps to what the plan says; entries of the operator stay.
@@ -181,15 +358,39 @@ impl Kernel {
         mode: crate::policy::Mode,
         egress: EgressMode,
     ) -> Result<Attached, KernelError> {
-        let counters = &mut self.counters;
-        self.attachments.attach(&mut self.ebpf, interface, mode, egress, |slot, ifindex| {
-            counters.name_slot(slot, interface, ifindex)
-        })
+        let Self { ebpf, counters, attachments, .. } = self;
+        let ebpf = ebpf.as_mut().ok_or(KernelError::NotRunning)?;
+        attachments
+            .attach(ebpf, interface, mode, egress, |ifindex| counters.name_slot(interface, ifindex))
+    }
+
+    /// Looks whether every interface is still protected, and protects those that
+    /// have come back. Cheap: a question for each.
+    ///
+    /// # Errors
+    /// Where the kernel refuses.
+    pub fn tend(&mut self) -> Result<Vec<Tended>, KernelError> {
+        let Self { ebpf, counters, attachments, .. } = self;
+        let Some(ebpf) = ebpf else { return Ok(Vec::new()) };
+        attachments.tend(ebpf, |name, ifindex| counters.name_slot(name, ifindex))
     }
 
     /// Detaches from every interface that [`Self::attach`] attached to.
     pub fn detach(&mut self) {
-        self.attachments.detach(&mut self.ebpf);
+        if let Some(ebpf) = &mut self.ebpf {
+            self.attachments.detach(ebpf);
+        }
+    }
+
+    /// The daemon ends: detaches, unless the programs are to be kept.
+    pub fn leave(&mut self) {
+        if !self.keeps() {
+            return self.detach();
+        }
+        // Nobody reads them any more.
+        if let Some(Err(error)) = self.taps.as_mut().map(Taps::close) {
+            tracing::warn!("captures stay open in the kernel: {error}");
+        }
     }
 
     /// Blocks an address or network for the operator, from now on, until
@@ -207,6 +408,18 @@ impl Kernel {
     /// Where the kernel refuses.
     pub fn unblock(&mut self, net: IpNet) -> Result<(), KernelError> {
         self.lists.delete(ListKind::Blocked, Target { net, port: None })
+    }
+
+    /// Blocks networks that somebody else has decided about, until their ends from
+    /// now on or, with `None`, no longer. Gives those for which there is no room.
+    ///
+    /// # Errors
+    /// Where the kernel refuses.
+    pub fn decide(
+        &mut self,
+        changes: &[(IpNet, Option<Duration>)],
+    ) -> Result<Vec<IpNet>, KernelError> {
+        self.lists.decide(changes)
     }
 
     /// Trusts a target for the operator, until `expires` from now.
@@ -279,11 +492,15 @@ impl Kernel {
 
     /// Makes a ban again that an earlier run has made, `left` before its end.
     /// Gives false where it is one of an IPv6 network that the policy in force
-    /// does not call a source.
+    /// does not call a source. Where the maps are those of that run, they know
+    /// better.
     ///
     /// # Errors
     /// Where the kernel refuses.
     pub fn restore_ban(&mut self, ban: &PastBan<'_>) -> Result<bool, KernelError> {
+        if self.pinned.as_ref().is_some_and(|pinned| pinned.goes_on) {
+            return Ok(true);
+        }
         let now_ns = lists::now();
         let age_ns = u64::try_from(ban.age.as_nanos()).unwrap_or(u64::MAX);
         let signature = ban.signature.and_then(|name| self.hits.slot(name));
@@ -333,7 +550,7 @@ impl Kernel {
     /// # Errors
     /// Where the kernel refuses.
     pub fn standing(&self, address: IpAddr, policy: &Policy) -> Result<Standing, KernelError> {
-        verified::standing(&self.ebpf, &self.learned, bans::key(address), policy)
+        verified::standing(self.loaded()?, &self.learned, bans::key(address), policy)
     }
 
     /// What has left so far, by interface, as [`Self::counters`].
@@ -397,7 +614,7 @@ impl Kernel {
     /// # Errors
     /// Where the kernel refuses.
     pub fn set_tap(&mut self, tap: Tap, wish: Option<&TapWish>) -> Result<(), KernelError> {
-        self.taps.set(tap, wish)
+        self.taps.as_mut().ok_or(KernelError::NotRunning)?.set(tap, wish)
     }
 
     /// What the taps did not get, since the program was loaded.
@@ -405,7 +622,7 @@ impl Kernel {
     /// # Errors
     /// Where the kernel refuses.
     pub fn tap_counts(&self) -> Result<TapCounts, KernelError> {
-        self.taps.counts()
+        self.taps.as_ref().map_or_else(|| Ok(TapCounts::default()), Taps::counts)
     }
 
     /// The reader of the taps. There is one: `None` once it was taken.
@@ -418,8 +635,45 @@ impl Kernel {
     /// # Errors
     /// Where the kernel does not tell.
     pub fn program_info(&self) -> Result<ProgramInfos, KernelError> {
-        object::infos(&self.ebpf)
+        object::infos(self.loaded()?)
     }
+}
+
+/// What has to be done with the pins once everything is attached.
+struct Pinned {
+    /// The maps of this load, until they are those of what is attached.
+    next: Option<Next>,
+    record: ArrayMap<Record>,
+    /// With the maps of an earlier run.
+    goes_on: bool,
+}
+
+impl Pinned {
+    fn settle(&mut self, pins: &Pins) -> Result<(), KernelError> {
+        self.next.take().map_or(Ok(()), |next| pins.settle(&next))
+    }
+
+    fn give_up(&mut self, pins: &Pins) -> Result<(), KernelError> {
+        self.next.take().map_or(Ok(()), |next| pins.give_up(&next))
+    }
+
+    /// Writes whose maps these are now.
+    fn write(&mut self, state: &Path) -> Result<(), KernelError> {
+        let context = || KernelError::map("writing whose maps these are");
+        let before = self.record.get(&0, 0).map_err(context())?;
+        let now = u64::try_from(Timestamp::now().as_second()).unwrap_or_default();
+        self.record.set(0, pins::record(&before, state, now), 0).map_err(context())
+    }
+}
+
+/// Loads the programs, and takes their log where it is on.
+fn load(level: LogLevel, pins: Option<&Next>) -> Result<(Ebpf, Option<ProgramLog>), KernelError> {
+    let mut ebpf = object::load_with(object::Purpose::Protect(level), pins)?;
+    let log = match level {
+        LogLevel::Off => None,
+        LogLevel::Debug => Some(ProgramLog::take(&mut ebpf)?),
+    };
+    Ok((ebpf, log))
 }
 
 /// A ban of an earlier run, which holds for a while yet.
@@ -435,28 +689,3 @@ pub struct PastBan<'a> {
     pub failures: u32,
     pub proven: bool,
 }
-
-/// A map of the object by its name.
-fn take_map(ebpf: &mut Ebpf, name: &'static str) -> Result<aya::maps::Map, KernelError> {
-    ebpf.take_map(name).ok_or(KernelError::Missing { what: "map", name })
-}
-
-/// A typed map of the object by its name.
-fn typed<T>(ebpf: &mut Ebpf, name: &'static str) -> Result<T, KernelError>
-where
-    T: TryFrom<aya::maps::Map, Error = aya::maps::MapError>,
-{
-    T::try_from(take_map(ebpf, name)?).map_err(KernelError::map("opening a map"))
-}
-
-/// A look into a map that stays where it is: for state that only the kernel
-/// program writes.
-fn view<'a, T>(ebpf: &'a Ebpf, name: &'static str) -> Result<T, KernelError>
-where
-    T: TryFrom<&'a aya::maps::Map, Error = aya::maps::MapError>,
-{
-    let map = ebpf.map(name).ok_or(KernelError::Missing { what: "map", name })?;
-    T::try_from(map).map_err(KernelError::map("opening a map"))
-}
-
-type ArrayMap<V> = aya::maps::Array<MapData, V>;

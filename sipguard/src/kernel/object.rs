@@ -6,7 +6,7 @@ use aya::{
     util::KernelVersion,
 };
 
-use super::{KernelError, LogLevel, btf, features};
+use super::{KernelError, LogLevel, btf, features, pins::Next};
 
 static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/sipguard.o"));
 
@@ -28,8 +28,18 @@ pub(super) fn is_there() -> bool {
     !OBJECT.is_empty()
 }
 
+/// The object itself.
+pub(super) fn bytes() -> &'static [u8] {
+    OBJECT
+}
+
 /// Loads maps and programs into the kernel.
 pub(super) fn load(purpose: Purpose) -> Result<Ebpf, KernelError> {
+    load_with(purpose, None)
+}
+
+/// The same with maps that an earlier load has left, and pins for all of them.
+pub(super) fn load_with(purpose: Purpose, pins: Option<&Next>) -> Result<Ebpf, KernelError> {
     if !is_there() {
         return Err(KernelError::NoObject);
     }
@@ -50,6 +60,9 @@ pub(super) fn load(purpose: Purpose) -> Result<Ebpf, KernelError> {
     if let Some([rcv_nxt, snd_nxt]) = &offsets {
         loader.override_global("RCV_NXT", rcv_nxt, true);
         loader.override_global("SND_NXT", snd_nxt, true);
+    }
+    if let Some(pins) = pins {
+        pins.offer(&mut loader);
     }
     let mut ebpf = loader.load(OBJECT).map_err(KernelError::load)?;
     ingress(&mut ebpf)?.load().map_err(KernelError::program("loading the ingress program"))?;

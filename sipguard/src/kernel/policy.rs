@@ -5,19 +5,17 @@
 //! trie of their own, under a mark that is new with each policy and that the
 //! policy names: they change with it, in the same instant.
 
-use aya::{
-    Ebpf,
-    maps::{ArrayOfMaps, LpmTrie, MapData, lpm_trie::Key},
-};
+use aya::maps::{ArrayOfMaps, IterableMap as _, LpmTrie, MapData, lpm_trie::Key};
 use ipnet::IpNet;
 use sipguard_common::abi::{ListEntry, ListKey, Origin, Policy};
 
 use super::{
-    ArrayMap, KernelError,
+    KernelError, batch,
     error::is_missing,
     hits::Slots,
     lists::{entry, key},
-    typed,
+    maps::{ArrayMap, Maps, typed},
+    walk::failed,
 };
 use crate::policy::{Plan, Target};
 
@@ -41,14 +39,26 @@ pub(super) struct PolicyMap {
 }
 
 impl PolicyMap {
-    pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self, KernelError> {
+    pub(super) fn take(maps: &mut impl Maps) -> Result<Self, KernelError> {
         Ok(Self {
-            outer: typed(ebpf, "POLICY")?,
-            inner: [typed(ebpf, "POLICY_A")?, typed(ebpf, "POLICY_B")?],
-            protected: typed(ebpf, "PROTECTED")?,
+            outer: typed(maps, "POLICY")?,
+            inner: [typed(maps, "POLICY_A")?, typed(maps, "POLICY_B")?],
+            protected: typed(maps, "PROTECTED")?,
             protected_now: Vec::new(),
             mark: 0,
         })
+    }
+
+    /// The policy in force, as far as its settings can be told from what the
+    /// kernel program reads.
+    pub(super) fn read_back(&self) -> Result<Plan, KernelError> {
+        let reading = || KernelError::map("reading the policy");
+        let current = self.outer.get(&0, 0).map_err(reading())?;
+        let bytes =
+            batch::value(current.map(), size_of::<Policy>()).map_err(failed).map_err(reading())?;
+        let mut plan = Plan::default();
+        plan.read_policy(&bytes);
+        Ok(plan)
     }
 
     /// Copies a policy and its destinations into the kernel, out of sight.

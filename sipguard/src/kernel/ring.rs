@@ -6,12 +6,12 @@ use std::{
 };
 
 use aya::{
-    Ebpf, Pod,
+    Pod,
     maps::{MapData, RingBuf},
 };
 use sipguard_common::abi::{BanMade, Event};
 
-use super::{KernelError, take_map};
+use super::{KernelError, maps::Maps};
 
 /// Takes records out of a ring buffer of the kernel program. Readable, for
 /// whoever waits, when there is one.
@@ -27,8 +27,8 @@ pub type EventReader = RingReader<Event>;
 pub type BanReader = RingReader<BanMade>;
 
 impl<T: Pod> RingReader<T> {
-    pub(super) fn take(ebpf: &mut Ebpf, name: &'static str) -> Result<Self, KernelError> {
-        let ring = RingBuf::try_from(take_map(ebpf, name)?)
+    pub(super) fn take(maps: &mut impl Maps, name: &'static str) -> Result<Self, KernelError> {
+        let ring = RingBuf::try_from(maps.take(name)?)
             .map_err(KernelError::map("opening a ring buffer"))?;
         Ok(Self { ring, record: PhantomData })
     }

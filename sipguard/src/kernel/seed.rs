@@ -3,19 +3,22 @@
 
 use std::hash::{BuildHasher as _, RandomState};
 
-use aya::Ebpf;
-
-use super::{ArrayMap, KernelError, typed};
+use super::{
+    KernelError,
+    maps::{ArrayMap, Maps, typed},
+};
 
 pub(super) struct Seed {
     map: ArrayMap<u64>,
 }
 
 impl Seed {
-    /// Draws the first key.
-    pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self, KernelError> {
-        let mut seed = Self { map: typed(ebpf, "SEED")? };
-        seed.draw()?;
+    /// Draws the first key, unless an earlier run has.
+    pub(super) fn take(maps: &mut impl Maps) -> Result<Self, KernelError> {
+        let mut seed = Self { map: typed(maps, "SEED")? };
+        if seed.get()? == 0 {
+            seed.draw()?;
+        }
         Ok(seed)
     }
 

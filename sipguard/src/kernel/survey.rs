@@ -75,7 +75,7 @@ pub fn survey(interface: &str) -> Result<Survey, KernelError> {
         up,
         kind,
         features,
-        xdp: link::xdp_program(ifindex)?.map(|id| Seen { id, name: name_of(id) }),
+        xdp: link::xdp_program(ifindex)?.map(|xdp| Seen { id: xdp.id, name: name_of(xdp.id) }),
         tcx: tcx.collect(),
         discipline,
         filters: filters.into_iter().filter_map(|filter| filter.program).collect(),

@@ -2,10 +2,7 @@
 
 use std::{cmp::Reverse, num::NonZeroUsize, os::fd::AsFd as _, ptr::NonNull};
 
-use aya::{
-    Ebpf,
-    maps::{Map, MapData},
-};
+use aya::maps::{Map, MapData};
 use ipnet::IpNet;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use sipguard_common::{
@@ -14,7 +11,7 @@ use sipguard_common::{
     rule::Rule,
 };
 
-use super::{KernelError, take_map};
+use super::{KernelError, maps::Maps};
 
 /// What one source has sent since the program took notice of it. In a flood
 /// some packets stand for others: then these are estimates.
@@ -55,8 +52,8 @@ unsafe impl Send for Tallies {}
 unsafe impl Sync for Tallies {}
 
 impl Tallies {
-    pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self, KernelError> {
-        let Map::Array(map) = take_map(ebpf, "TALLIES")? else {
+    pub(super) fn take(maps: &mut impl Maps) -> Result<Self, KernelError> {
+        let Map::Array(map) = maps.take("TALLIES")? else {
             return Err(KernelError::Missing { what: "array", name: "TALLIES" });
         };
         let bytes = const { NonZeroUsize::new(TALLY_SETS as usize * size_of::<TallySet>()) };

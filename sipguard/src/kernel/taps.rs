@@ -2,10 +2,7 @@
 
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd};
 
-use aya::{
-    Ebpf,
-    maps::{MapData, PerCpuArray, RingBuf},
-};
+use aya::maps::{MapData, PerCpuArray, RingBuf};
 use ipnet::IpNet;
 use sipguard_common::{
     abi::{
@@ -16,7 +13,10 @@ use sipguard_common::{
     rule::Rule,
 };
 
-use super::{ArrayMap, KernelError, bans, take_map, typed};
+use super::{
+    KernelError, bans,
+    maps::{ArrayMap, Maps, typed},
+};
 
 /// Which packets a tap gets.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,11 +70,11 @@ pub(super) struct Taps {
 }
 
 impl Taps {
-    pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self, KernelError> {
+    pub(super) fn take(maps: &mut impl Maps) -> Result<Self, KernelError> {
         Ok(Self {
-            open: typed(ebpf, "TAPPING")?,
-            specs: typed(ebpf, "TAPS")?,
-            buffers: typed(ebpf, "TAP_BUFFERS")?,
+            open: typed(maps, "TAPPING")?,
+            specs: typed(maps, "TAPS")?,
+            buffers: typed(maps, "TAP_BUFFERS")?,
         })
     }
 
@@ -88,6 +88,11 @@ impl Taps {
         let Some(wish) = wish else { return Ok(()) };
         self.specs.set(tap as u32, wish.spec(), 0).map_err(failed())?;
         self.open.set(0, open | tap.bit(), 0).map_err(failed())
+    }
+
+    /// Closes all of them.
+    pub(super) fn close(&mut self) -> Result<(), KernelError> {
+        self.open.set(0, 0, 0).map_err(KernelError::map("closing taps"))
     }
 
     /// What the taps did not get, since the program was loaded.
@@ -117,8 +122,8 @@ pub struct Tapped {
 pub struct TappedReader(RingBuf<MapData>);
 
 impl TappedReader {
-    pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self, KernelError> {
-        let ring = RingBuf::try_from(take_map(ebpf, "TAPPED")?);
+    pub(super) fn take(maps: &mut impl Maps) -> Result<Self, KernelError> {
+        let ring = RingBuf::try_from(maps.take("TAPPED")?);
         Ok(Self(ring.map_err(KernelError::map("opening a ring buffer"))?))
     }
 

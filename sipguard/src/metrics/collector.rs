@@ -10,7 +10,9 @@ use prometheus_client::{
 
 use super::table::{self, Family, Metric, Type};
 use crate::{
-    api::wire::{History, Interface, InterfaceCount, Pulse, ReplyCount, RuleCount, Tally},
+    api::wire::{
+        Crowdsec, History, Interface, InterfaceCount, Pulse, ReplyCount, RuleCount, Tally,
+    },
     daemon::Figures,
     policy::Posture,
 };
@@ -191,7 +193,9 @@ fn policy(to: &mut DescriptorEncoder<'_>, figures: &Figures, pulse: Option<&Puls
         [([list, "file"], *file), ([list, "operator"], *operator)]
     });
     let fed = (["blocked", "feed"], figures.fed);
-    family(to, &table::LIST_ENTRIES, entries.chain([fed]))?;
+    let held = figures.crowdsec.decisions.as_ref().map_or(0, |one| one.held);
+    let decided = (["blocked", "crowdsec"], held);
+    family(to, &table::LIST_ENTRIES, entries.chain([fed, decided]))?;
     let maps = || pulse.into_iter().flat_map(|pulse| &pulse.maps);
     family(to, &table::MAP_ENTRIES, maps().map(|map| ([&*map.name], map.entries)))?;
     family(to, &table::MAP_CAPACITY, maps().map(|map| ([&*map.name], map.capacity)))?;
@@ -209,11 +213,32 @@ fn daemon(to: &mut DescriptorEncoder<'_>, figures: &Figures) -> Result {
         .iter()
         .map(|Interface { name, mode, egress, .. }| ([&**name, &**mode, &**egress], true));
     family(to, &table::INTERFACE, interfaces)?;
+    let protected = figures.interfaces.iter();
+    let protected = protected.map(|one| ([&*one.name], one.unprotected.is_none()));
+    family(to, &table::INTERFACE_PROTECTED, protected)?;
     single(to, &table::EVENTS_SUPPRESSED, figures.stats.events.suppressed)?;
     single(to, &table::EVENTS_LOST, figures.stats.events.lost)?;
     let History { file, lost, .. } = &figures.history;
     single(to, &table::HISTORY_LOST, *lost)?;
     single(to, &table::HISTORY_IN_FILE, file.is_some())?;
+    crowdsec(to, &figures.crowdsec)?;
     family(to, &table::BUILD, [([env!("CARGO_PKG_VERSION")], true)])?;
     single(to, &table::START_TIME, figures.stats.since)
+}
+
+/// Also where it is not in use: then nothing has failed.
+fn crowdsec(
+    to: &mut DescriptorEncoder<'_>,
+    Crowdsec { decisions, reports, .. }: &Crowdsec,
+) -> Result {
+    let (read, told) = (decisions.as_ref(), reports.as_ref());
+    let up = [
+        (["decisions"], read.is_none_or(|one| one.last_error.is_none())),
+        (["alerts"], told.is_none_or(|one| one.last_error.is_none())),
+    ];
+    family(to, &table::CROWDSEC_UP, up)?;
+    let (ok, failed) = read.map_or((0, 0), |one| (one.answers, one.failures));
+    family(to, &table::CROWDSEC_ANSWERS, [(["ok"], ok), (["failed"], failed)])?;
+    let (sent, lost) = told.map_or((0, 0), |one| (one.sent, one.lost));
+    family(to, &table::CROWDSEC_ALERTS, [(["ok"], sent), (["lost"], lost)])
 }

@@ -131,6 +131,8 @@ metrics! {
         "1 for the posture in force, 0 for the others.";
     INTERFACE = Info "sipguard_interface" ["interface", "mode", "egress"]
         "How each protected interface is attached.";
+    INTERFACE_PROTECTED = Gauge "sipguard_interface_protected" ["interface"]
+        "1 while the interface is filtered; 0 while it is gone, or another program is there.";
     LIST_ENTRIES = Gauge "sipguard_list_entries" ["list", "origin"]
         "Entries of the lists by where they come from.";
     MAP_ENTRIES = Gauge "sipguard_map_entries" ["map"]
@@ -153,6 +155,12 @@ metrics! {
         "Lines of the history for which there was no room.";
     HISTORY_IN_FILE = Gauge "sipguard_history_in_file" []
         "1 where the history is written to its file, 0 where it is in memory only.";
+    CROWDSEC_UP = Gauge "sipguard_crowdsec_up" ["part"]
+        "0 where the last try to talk to CrowdSec has failed, else 1.";
+    CROWDSEC_ANSWERS = Counter "sipguard_crowdsec_answers" ["result"]
+        "Tries to read decisions of CrowdSec.";
+    CROWDSEC_ALERTS = Counter "sipguard_crowdsec_alerts" ["result"]
+        "Alerts that CrowdSec was told of, and those that were lost.";
     BUILD = Info "sipguard_build" ["version"]
         "The version of sipguard.";
     START_TIME = Gauge "process_start_time_seconds" []

@@ -12,16 +12,20 @@ use crate::{
 
 /// What a daemon with these signatures tells.
 fn told(format: Format) -> String {
+    told_of(&["first", "second"], format)
+}
+
+fn told_of(names: &[&str], format: Format) -> String {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("sipguard.toml"), "[rules]\nstealth = { mode = \"observe\" }\n")
         .unwrap();
     let signature = |name: &str| {
         format!(
             "[[signature]]\nname = '{name}'\nfield = \"user-agent\"\nmatch = \"exact\"\n\
-             text = \"{name}x\"\n"
+             text = '{name}x'\n"
         )
     };
-    let signatures = ["first", "second"].map(signature).concat();
+    let signatures: String = names.iter().map(|name| signature(name)).collect();
     fs::write(dir.path().join("signatures.toml"), signatures).unwrap();
     fs::write(dir.path().join("trusted.toml"), "").unwrap();
     fs::write(dir.path().join("blacklist.toml"), "[[block]]\naddress = \"198.51.100.0/24\"\n")
@@ -133,4 +137,16 @@ fn f41_numbers_are_those_of_the_maps() {
     }
     assert!(!text.contains("timestamp_seconds{rule=\"trusted\"}"), "{text}");
     assert!(text.ends_with("# EOF\n"), "{text}");
+}
+
+/// What stands in a label stays there.
+#[test]
+fn no_name_of_a_signature_forges_a_sample() {
+    let forged = r#"x"} 1 # {a="\n"#;
+    for format in [Format::OpenMetrics, Format::Plain] {
+        let text = told_of(&[forged], format);
+        let quoted = forged.replace('\\', "\\\\").replace('"', "\\\"");
+        assert!(text.contains(&format!("{{signature=\"{quoted}\"}} ")), "{text}");
+        assert!(!text.contains(forged), "{text}");
+    }
 }

@@ -149,6 +149,8 @@ alert_rules! {
     Silence = "silence", Critical, None, Span::For(seconds(1800));
     /// A feed has not been fetched for longer than it may be old.
     FeedStale = "feed_stale", Warning, None, Span::Now;
+    /// CrowdSec does not answer, or refuses.
+    CrowdsecDown = "crowdsec_down", Warning, None, Span::For(Ttl::FIVE_MINUTES);
     /// A rule in mode observe would drop packets of a verified or trusted source.
     ObserveWouldHurt = "observe_would_hurt", Warning,
         counts(1, 1, 1_000_000, "such packets that were told of within `window`"),
@@ -162,6 +164,8 @@ alert_rules! {
         counts(1, 1, 1_000_000_000, "events within `window`"), Span::Window(Ttl::MINUTE);
     /// An interface is protected in generic mode because its driver cannot do better.
     GenericMode = "generic_mode", Info, None, Span::Now;
+    /// Nothing is filtered at an interface that is to be protected.
+    Unprotected = "unprotected", Critical, None, Span::Now;
     /// The last reload has failed: an earlier policy holds.
     ReloadFailed = "reload_failed", Warning, None, Span::Now;
 }

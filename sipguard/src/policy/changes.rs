@@ -201,6 +201,7 @@ impl Plan {
             ports,
             tls_ports,
             keepalives,
+            fail_mode,
             posture,
             options,
             fragments,
@@ -212,6 +213,7 @@ impl Plan {
             web,
             mirror,
             alerts,
+            crowdsec,
             trusted: _,
             blocked: _,
             feeds: _,
@@ -229,6 +231,7 @@ impl Plan {
             ("sip.tls_ports", format!("[{tls_ports}]")),
             ("sip.keepalives", format!("[{}]", keepalives.join(", "))),
             ("policy.posture", posture.name().to_owned()),
+            ("policy.fail_mode", fail_mode.name().to_owned()),
             ("policy.options", options.name().to_owned()),
             ("policy.fragments", fragments.name().to_owned()),
             ("policy.mode", modes.all.name().to_owned()),
@@ -294,6 +297,7 @@ impl Plan {
             settings.push((format!("mirror.{key}"), value));
         }
         settings.extend(alerts.listed());
+        settings.extend(crowdsec.listed().map(|(key, value)| (format!("crowdsec.{key}"), value)));
         settings
     }
 }

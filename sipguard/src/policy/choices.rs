@@ -31,6 +31,31 @@ impl Mode {
     }
 }
 
+/// What becomes of the filter when the daemon is gone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FailMode {
+    /// It stays, and goes on by what it has.
+    #[default]
+    Keep,
+    /// It leaves, and everything passes.
+    Open,
+}
+
+impl FailMode {
+    /// Every mode, as written in sipguard.toml.
+    pub const ALL: [Self; 2] = [Self::Keep, Self::Open];
+
+    /// The word in sipguard.toml.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Keep => "keep",
+            Self::Open => "open",
+        }
+    }
+}
+
 /// How strict the filter is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]

@@ -89,8 +89,8 @@ impl FeedSettings {
             max_age: Ttl::THREE_DAYS,
             max_entries: 200_000,
             max_bytes: 16 << 20,
-            min_prefix_v4: 16,
-            min_prefix_v6: 32,
+            min_prefix_v4: PrefixLimits::DEFAULT.v4,
+            min_prefix_v6: PrefixLimits::DEFAULT.v6,
             key_file: None,
             enabled: true,
         }
@@ -99,10 +99,28 @@ impl FeedSettings {
     /// Whether a network is narrow enough to be taken.
     #[must_use]
     pub fn takes(&self, net: IpNet) -> bool {
-        let min_prefix = match net {
-            IpNet::V4(_) => self.min_prefix_v4,
-            IpNet::V6(_) => self.min_prefix_v6,
+        PrefixLimits { v4: self.min_prefix_v4, v6: self.min_prefix_v6 }.take(net)
+    }
+}
+
+/// How wide a network of somebody else's may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PrefixLimits {
+    pub v4: u8,
+    pub v6: u8,
+}
+
+impl PrefixLimits {
+    /// What a slip must not exceed.
+    pub const DEFAULT: Self = Self { v4: 16, v6: 32 };
+
+    /// Whether a network is narrow enough.
+    #[must_use]
+    pub fn take(self, net: IpNet) -> bool {
+        let least = match net {
+            IpNet::V4(_) => self.v4,
+            IpNet::V6(_) => self.v6,
         };
-        net.prefix_len() >= min_prefix
+        net.prefix_len() >= least
     }
 }

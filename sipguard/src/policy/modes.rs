@@ -49,6 +49,16 @@ impl Modes {
         self.all.max(self.rules.get(&rule).copied().unwrap_or_default())
     }
 
+    /// The modes that these bits of rules stand for.
+    pub(super) fn of_bits(enforced: u64, observed: u64) -> Self {
+        let mode = |rule: Rule| match rule.bit() {
+            bit if bit & enforced != 0 => RuleMode::Enforce,
+            bit if bit & observed != 0 => RuleMode::Observe,
+            _ => RuleMode::Off,
+        };
+        Self { all: RuleMode::Enforce, rules: dropping().map(|rule| (rule, mode(rule))).collect() }
+    }
+
     /// Bits of the rules in one mode.
     pub(super) fn bits(&self, mode: RuleMode) -> u64 {
         dropping().filter(|rule| self.of(*rule) == mode).map(Rule::bit).sum()
@@ -75,5 +85,7 @@ mod tests {
         assert_eq!(modes.bits(RuleMode::Enforce), 0);
         assert_eq!(modes.bits(RuleMode::Off), Rule::Options.bit());
         assert_eq!(Modes::default().bits(RuleMode::Enforce), Rule::DROPS);
+        let again = Modes::of_bits(modes.bits(RuleMode::Enforce), modes.bits(RuleMode::Observe));
+        assert!(dropping().all(|rule| again.of(rule) == modes.of(rule)));
     }
 }

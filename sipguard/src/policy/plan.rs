@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
+    mem::offset_of,
     ops::RangeInclusive,
     path::PathBuf,
     ptr, slice,
@@ -22,8 +23,9 @@ use sipguard_common::{
 use super::{
     alerts::AlertSettings,
     auth::AuthSettings,
-    choices::{Fragments, Mode, OptionsRule, Posture, Stealth},
+    choices::{FailMode, Fragments, Mode, OptionsRule, Posture, Stealth},
     cps::CpsClass,
+    crowdsec::CrowdsecSettings,
     events::EventSettings,
     feeds::FeedSettings,
     limits::{Limits, quarter},
@@ -137,6 +139,7 @@ pub struct Plan {
     pub tls_ports: Ports,
     /// Beginnings of payloads that are keepalives, 4 to 16 bytes each.
     pub keepalives: Vec<Vec<u8>>,
+    pub fail_mode: FailMode,
     pub posture: Posture,
     pub options: OptionsRule,
     pub fragments: Fragments,
@@ -152,6 +155,7 @@ pub struct Plan {
     pub web: WebSettings,
     pub trusted: Shared<BTreeMap<Target, Peer>>,
     pub blocked: Shared<BTreeMap<IpNet, Block>>,
+    pub crowdsec: CrowdsecSettings,
     /// The feeds, by name.
     pub feeds: BTreeMap<String, FeedSettings>,
     /// What they hold now. The files do not say: whoever reads the feeds puts
@@ -192,6 +196,24 @@ impl Plan {
         // SAFETY: the whole value is initialised, has no padding (asserted
         // above) and lives as long as the slice.
         unsafe { slice::from_raw_parts(policy.cast(), size_of::<Policy>()) }
+    }
+
+    /// Takes over the settings that can be told from a policy's bytes: posture,
+    /// modes, and what a source is.
+    pub(crate) fn read_policy(&mut self, bytes: &[u8]) {
+        let word = |place: usize| {
+            let bytes = bytes.get(place..place + 8).and_then(|bytes| bytes.try_into().ok());
+            u64::from_ne_bytes(bytes.unwrap_or_default())
+        };
+        let posture = word(offset_of!(Policy, posture)).to_ne_bytes();
+        let posture = u32::from_ne_bytes([posture[0], posture[1], posture[2], posture[3]]);
+        self.posture =
+            Posture::ALL.into_iter().find(|one| one.abi() == posture).unwrap_or_default();
+        let enforced = word(offset_of!(Policy, enforced));
+        let observed = word(offset_of!(Policy, observed));
+        self.modes = Modes::of_bits(enforced, observed);
+        let mask = offset_of!(Policy, source_mask);
+        self.policy.source_mask = [word(mask), word(mask + 8)];
     }
 
     /// Writes the settings, but not the signatures, into [`Self::policy`].
@@ -282,6 +304,7 @@ impl Default for Plan {
             ports: [5060].into_iter().collect(),
             tls_ports: [5061].into_iter().collect(),
             keepalives: Vec::new(),
+            fail_mode: FailMode::default(),
             posture: Posture::default(),
             options: OptionsRule::default(),
             fragments: Fragments::default(),
@@ -295,6 +318,7 @@ impl Default for Plan {
             web: WebSettings::default(),
             trusted: Shared::default(),
             blocked: Shared::default(),
+            crowdsec: CrowdsecSettings::default(),
             feeds: BTreeMap::new(),
             fed: Shared::default(),
             protected: BTreeSet::new(),
@@ -320,6 +344,7 @@ impl fmt::Debug for Plan {
             .field("ports", &self.ports)
             .field("keepalives", &self.keepalives)
             .field("tls_ports", &self.tls_ports)
+            .field("fail_mode", &self.fail_mode)
             .field("posture", &self.posture)
             .field("options", &self.options)
             .field("fragments", &self.fragments)
@@ -333,6 +358,7 @@ impl fmt::Debug for Plan {
             .field("web", &self.web)
             .field("trusted", &self.trusted)
             .field("blocked", &self.blocked)
+            .field("crowdsec", &self.crowdsec)
             .field("feeds", &self.feeds)
             .field("protected", &self.protected)
             .field("signatures", &self.signatures)

@@ -6,7 +6,7 @@ use sipguard_common::{abi::KEEPALIVES, method::Method};
 use toml::de::{DeTable, DeValue};
 
 use super::{
-    choices::{Fragments, Mode, OptionsRule, Posture, Stealth},
+    choices::{FailMode, Fragments, Mode, OptionsRule, Posture, Stealth},
     modes::RuleMode,
     plan::{Plan, Ports},
     reader::{Reader, Value},
@@ -16,6 +16,7 @@ use super::{
 
 pub(super) mod alerts;
 pub(super) mod auth;
+pub(super) mod crowdsec;
 pub(super) mod events;
 pub(super) mod feeds;
 pub(super) mod limits;
@@ -44,10 +45,12 @@ pub(super) const SECTIONS: &[&str] = &[
     "mirror",
     "alerts",
     "feeds",
+    "crowdsec",
 ];
 pub(super) const INTERFACES: &[&str] = &["names", "mode"];
 pub(super) const SIP: &[&str] = &["ports", "tls_ports", "addresses", "keepalives"];
-pub(super) const POLICY: &[&str] = &["posture", "options", "stealth", "fragments", "mode"];
+pub(super) const POLICY: &[&str] =
+    &["posture", "options", "stealth", "fragments", "mode", "fail_mode"];
 pub(super) const CONTROL: &[&str] = &["socket"];
 pub(super) const STATE: &[&str] = &["directory"];
 
@@ -105,6 +108,9 @@ pub(super) fn read(table: &DeTable<'_>, plan: &mut Plan, problems: &mut Problems
     }
     if let Some(section) = root.section("feeds", feeds::FEEDS, problems) {
         feeds::feeds(section, plan, problems);
+    }
+    if let Some(section) = root.section("crowdsec", crowdsec::CROWDSEC, problems) {
+        crowdsec::crowdsec(section, plan, problems);
     }
     root.finish(problems);
 }
@@ -320,6 +326,12 @@ fn policy(section: Reader<'_, '_>, plan: &mut Plan, problems: &mut Problems<'_>)
         mode.and_then(|value| value.choice(&RuleMode::ALL, RuleMode::name, problems))
     {
         plan.modes.all = mode;
+    }
+    let fail_mode = section.get("fail_mode");
+    if let Some(fail_mode) =
+        fail_mode.and_then(|value| value.choice(&FailMode::ALL, FailMode::name, problems))
+    {
+        plan.fail_mode = fail_mode;
     }
     section.finish_without(&[("ban", "auth")], problems);
 }

@@ -1,9 +1,8 @@
 //! What the daemon takes: time to start and to reload, memory, CPU.
 
-use std::{collections::BTreeMap, fs, thread, time::Duration};
+use std::{thread, time::Duration};
 
-use anyhow::{Context as _, Result, ensure};
-use nix::unistd::Pid;
+use anyhow::{Result, ensure};
 use sipguard_common::rule::{Rule, Verdict};
 
 use super::{
@@ -13,7 +12,10 @@ use super::{
     stand::{FAR, Span, Stand},
     traffic::{MANY, Mix, trusted_among},
 };
-use crate::rig::sipguard::{Sipguard, Stats};
+use crate::rig::{
+    footprint::{map_bytes, resident_bytes},
+    sipguard::{Sipguard, Stats},
+};
 
 /// Packets a second while it reloads: so few that none is lost on the wire.
 const GENTLE: u32 = 20_000;
@@ -131,40 +133,9 @@ pub fn idle(window: Duration) -> Result<Idle> {
     })
 }
 
-fn resident_bytes(process: Pid) -> Result<u64> {
-    let status = fs::read_to_string(format!("/proc/{process}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
-    Ok(kib.context("no VmRSS")? << 10)
-}
-
-/// Kernel memory of the maps that a process holds.
-///
-/// # Errors
-/// Where there is no such process.
-pub fn map_bytes(process: Pid) -> Result<u64> {
-    let mut maps = BTreeMap::new();
-    for file in fs::read_dir(format!("/proc/{process}/fdinfo"))? {
-        // A file may have been closed meanwhile.
-        if let Ok(info) = fs::read_to_string(file?.path()) {
-            maps.extend(map(&info));
-        }
-    }
-    Ok(maps.values().sum())
-}
-
-/// The id of a map and its bytes, where this describes one.
-fn map(info: &str) -> Option<(u64, u64)> {
-    let field = |name: &str| {
-        let mut fields = info.lines().filter_map(|line| line.split_once(':'));
-        fields.find(|(key, _)| *key == name)?.1.trim().parse().ok()
-    };
-    info.contains("map_type:").then_some((field("map_id")?, field("memlock")?))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{map, misjudged};
+    use super::misjudged;
 
     #[test]
     fn what_is_lost_on_the_wire_is_not_misjudged() {
@@ -175,12 +146,5 @@ mod tests {
         // One passed under another rule.
         assert_eq!(misjudged([25, 75], [25, 74], 0), 1);
         assert_eq!(misjudged([25, 75], [25, 72], 1), 2);
-    }
-
-    #[test]
-    fn maps_are_told_from_other_files() {
-        let info = "pos:\t0\nmap_type:\t1\nkey_size:\t4\nmemlock:\t4096\nmap_id:\t7\nfrozen:\t0\n";
-        assert_eq!(map(info), Some((7, 4096)));
-        assert_eq!(map("pos:\t0\nprog_type:\t6\nmemlock:\t4096\nprog_id:\t9\n"), None);
     }
 }

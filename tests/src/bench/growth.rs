@@ -4,7 +4,6 @@ use anyhow::Result;
 
 use super::{
     capacity::flood,
-    daemon,
     filter::Active,
     numbers::{median, median_ratio},
     plan::Effort,
@@ -12,6 +11,7 @@ use super::{
     stand::Stand,
     traffic::Mix,
 };
+use crate::rig::footprint::map_bytes;
 
 /// How a policy of one size did, round by round.
 #[derive(Clone, Debug)]
@@ -66,7 +66,7 @@ fn sizes(
     let mut sizes = Vec::with_capacity(counts.len());
     for (stand, &count) in stands.iter().zip(counts) {
         let active = Active::sipguard_with(stand, &of(count).0)?;
-        let map_bytes = daemon::map_bytes(active.sipguard()?.pid())?;
+        let map_bytes = map_bytes(active.sipguard()?.pid())?;
         sizes.push(Size { count, rounds: Vec::new(), busy: Vec::new(), map_bytes });
         filters.push(active);
     }

@@ -306,3 +306,70 @@ const BADVERS: &[u8] = b"OPTIONS sip:desk@example.org SIP/7.0\r\n\
     From: <sip:caller@example.net>;tag=3\r\n\
     Call-ID: version@198.51.100.7\r\n\
     CSeq: 1 OPTIONS\r\n\r\n";
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::cases;
+
+    /// The names that the RFC gives its messages, by section.
+    const NAMES: [&[&str]; 5] = [
+        // 3.1.1
+        &[
+            "wsinv",
+            "intmeth",
+            "esc01",
+            "escnull",
+            "esc02",
+            "lwsdisp",
+            "longreq",
+            "dblreq",
+            "semiuri",
+            "transports",
+            "mpart01",
+            "unreason",
+            "noreason",
+        ],
+        // 3.1.2
+        &[
+            "badinv01",
+            "clerr",
+            "ncl",
+            "scalar02",
+            "scalarlg",
+            "quotbal",
+            "ltgtruri",
+            "lwsruri",
+            "lwsstart",
+            "trws",
+            "escruri",
+            "baddate",
+            "regbadct",
+            "badaspec",
+            "baddn",
+            "badvers",
+            "mismatch01",
+            "mismatch02",
+            "bigcode",
+        ],
+        // 3.2
+        &["badbranch"],
+        // 3.3
+        &[
+            "insuf", "unkscm", "novelsc", "unksm2", "bext01", "invut", "regaut01", "multi01",
+            "mcl01", "bcast", "zeromf", "cparam01", "cparam02", "regescrt", "sdp01",
+        ],
+        // 3.4
+        &["inv2543"],
+    ];
+
+    #[test]
+    fn every_message_of_the_rfc_is_there() {
+        let wanted: BTreeSet<&str> = NAMES.concat().into_iter().collect();
+        assert_eq!(wanted.len(), 49);
+        let cases = cases();
+        let names = cases.iter().map(|case| case.name.trim_start_matches("rfc4475_"));
+        assert_eq!(names.collect::<BTreeSet<_>>(), wanted);
+    }
+}

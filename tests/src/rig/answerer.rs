@@ -94,18 +94,24 @@ fn answer(sockets: &[UdpSocket], stop: &AtomicBool, asked: &AtomicUsize) {
 
 /// 200 to a request; nothing to what is none, or to ACK.
 fn response(request: &str, contact: SocketAddr) -> Option<String> {
+    answer_to(request, "200 OK", &format!("Contact: <sip:phone@{contact}>\r\n"))
+}
+
+/// A response with this status and these headers; nothing to what is no request,
+/// or to ACK.
+pub(crate) fn answer_to(request: &str, status: &str, headers: &str) -> Option<String> {
     let mut lines = request.split("\r\n");
     let start = lines.next()?;
     if !start.ends_with(" SIP/2.0") || start.starts_with("ACK ") {
         return None;
     }
     let repeated = lines.filter(|line| REPEATED.iter().any(|name| line.starts_with(name)));
-    let mut response = "SIP/2.0 200 OK\r\n".to_owned();
+    let mut response = format!("SIP/2.0 {status}\r\n");
     for line in repeated {
         let tag = if line.starts_with("To:") && !line.contains("tag=") { ";tag=phone" } else { "" };
         response += &format!("{line}{tag}\r\n");
     }
-    Some(response + &format!("Contact: <sip:phone@{contact}>\r\nContent-Length: 0\r\n\r\n"))
+    Some(response + headers + "Content-Length: 0\r\n\r\n")
 }
 
 #[cfg(test)]

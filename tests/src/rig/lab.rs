@@ -110,9 +110,18 @@ impl Lab {
             quieten(namespace)?;
             ip(namespace, &["link", "set", "dev", "lo", "up"])?;
         }
-        lab.add_wire(&FIRST)?;
+        lab.make_wire_again()?;
+        Ok(lab)
+    }
+
+    /// Makes the first wire, with its addresses and routes.
+    ///
+    /// # Errors
+    /// Where the kernel or `ip` refuses.
+    pub fn make_wire_again(&self) -> Result<()> {
+        self.add_wire(&FIRST)?;
         // Strangers by default, for tools that let the kernel choose.
-        lab.ip_outside(&[
+        self.ip_outside(&[
             "route",
             "replace",
             "203.0.113.0/25",
@@ -121,7 +130,7 @@ impl Lab {
             "src",
             "198.51.100.7",
         ])?;
-        lab.ip_outside(&[
+        self.ip_outside(&[
             "route",
             "replace",
             "2001:db8:1::/64",
@@ -130,9 +139,33 @@ impl Lab {
             "src",
             "2001:db8:2::7",
         ])?;
-        lab.ip_server(&["route", "add", "default", "via", "203.0.113.126"])?;
-        lab.ip_server(&["route", "add", "default", "via", "2001:db8:1::fe"])?;
-        Ok(lab)
+        self.add_routes()
+    }
+
+    fn add_routes(&self) -> Result<()> {
+        self.ip_server(&["route", "replace", "default", "via", "203.0.113.126"])?;
+        self.ip_server(&["route", "replace", "default", "via", "2001:db8:1::fe"])
+    }
+
+    /// Removes the first wire, both ends of it.
+    ///
+    /// # Errors
+    /// Where the kernel or `ip` refuses.
+    pub fn cut_wire(&self) -> Result<()> {
+        self.ip_outside(&["link", "delete", "dev", FIRST.far])
+    }
+
+    /// Brings the server's end of the first wire up, which was down.
+    ///
+    /// # Errors
+    /// Where the kernel or `ip` refuses.
+    pub fn restore_wire(&self) -> Result<()> {
+        self.ip_server(&["link", "set", "dev", FIRST.wan, "up"])?;
+        // IPv6 addresses have gone, and with them their routes.
+        for address in FIRST.server.iter().filter(|address| address.contains(':')) {
+            self.ip_server(&["address", "replace", address, "dev", FIRST.wan, "nodad"])?;
+        }
+        self.add_routes()
     }
 
     /// A second wire: [`SECOND_SERVER`] at [`SECOND_WAN`].
@@ -206,6 +239,25 @@ impl Lab {
         ip(&self.server, arguments).map(drop)
     }
 
+    /// A wire from the server to somebody who serves several labs: addresses
+    /// `10.99.NUMBER.1` there, which is returned, and `10.99.NUMBER.2` here.
+    ///
+    /// # Errors
+    /// Where the kernel or `ip` refuses.
+    pub fn connect(&self, other: &Namespace, number: u8) -> Result<IpAddr> {
+        let (near, far, path) = ("back0", format!("lab{number}"), other.path());
+        self.ip_server(&[
+            "link", "add", "name", near, "type", "veth", "peer", "name", &far, "netns", &path,
+        ])?;
+        for (namespace, name, host) in [(&self.server, near, 2), (other, far.as_str(), 1)] {
+            let address = format!("10.99.{number}.{host}/30");
+            ip(namespace, &["address", "add", &address, "dev", name])?;
+            ip(namespace, &["link", "set", "dev", name, "up"])?;
+        }
+        ip(other, &["link", "set", "dev", "lo", "up"])?;
+        Ok(Ipv4Addr::new(10, 99, number, 1).into())
+    }
+
     /// Gives the server's interface and its peer the largest MTU.
     ///
     /// # Errors
@@ -225,6 +277,14 @@ impl Lab {
         link["stats64"]["rx"]["packets"].as_u64().with_context(|| format!("no counter in {link}"))
     }
 
+    /// Whether the first wire carries frames.
+    ///
+    /// # Errors
+    /// Where `ip` fails.
+    pub fn is_up(&self) -> Result<bool> {
+        Ok(link(&self.outside, FIRST.far)?["operstate"] == "UP")
+    }
+
     /// Frames that the first wire has lost on their way to the server, before
     /// any XDP program saw them.
     ///
@@ -241,6 +301,15 @@ impl Lab {
     /// Where `ip` fails.
     pub fn xdp_program(&self, interface: &str) -> Result<Option<u64>> {
         Ok(link(&self.server, interface)?["xdp"]["prog"]["id"].as_u64())
+    }
+
+    /// The tag of the XDP program at an interface of the server, if there is
+    /// one: a hash of its instructions.
+    ///
+    /// # Errors
+    /// Where `ip` fails.
+    pub fn xdp_tag(&self, interface: &str) -> Result<Option<String>> {
+        Ok(link(&self.server, interface)?["xdp"]["prog"]["tag"].as_str().map(str::to_owned))
     }
 
     /// Whether an XDP program runs in the driver of an interface of the server,

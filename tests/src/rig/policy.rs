@@ -51,6 +51,28 @@ impl Policy {
         Self { main: main.to_owned(), ..self }
     }
 
+    /// The same with other entries of every kind, as many as the number says:
+    /// whoever is trusted or recognised stays so.
+    #[must_use]
+    pub fn variant(&self, number: usize) -> Self {
+        let blocked: String = (0..number % 7 * 40)
+            .map(|i| format!("[[block]]\naddress = \"10.{}.{i}.0/24\"\n", number % 256))
+            .collect();
+        let offices: String = (0..number % 5)
+            .map(|i| peer(&format!("office{i}"), &format!("172.16.{i}.0/24")))
+            .collect();
+        let house_rule = match number % 3 {
+            0 => String::new(),
+            _ => signature("house-rule", &format!("Unwelcome Phone {number}")),
+        };
+        Self {
+            main: self.main.clone(),
+            trusted: offices + &self.trusted,
+            blacklist: blocked + &self.blacklist,
+            signatures: house_rule + &self.signatures,
+        }
+    }
+
     /// Writes the files.
     ///
     /// # Errors

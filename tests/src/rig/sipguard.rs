@@ -13,6 +13,7 @@ use nix::{sys::signal::Signal, unistd::Pid};
 use serde_json::Value;
 
 use super::{
+    bpffs::Bpffs,
     lab::Lab,
     policy::{Folder, Policy},
     process::{self, Finished, Process},
@@ -38,6 +39,7 @@ pub struct Sipguard<'a> {
     socket: PathBuf,
     announcement: String,
     took: Duration,
+    kept: Option<&'a Bpffs>,
 }
 
 impl<'a> Sipguard<'a> {
@@ -60,9 +62,51 @@ impl<'a> Sipguard<'a> {
         arguments: &[&str],
         change: impl FnOnce(&mut Command),
     ) -> Result<Self> {
-        let (folder, socket) = (folder(lab)?, lab.folder().join("control.sock"));
+        Self::start_in(lab, None, policy, arguments, change)
+    }
+
+    /// The same with a filter that outlives the daemon.
+    ///
+    /// # Errors
+    /// Where it does not say so.
+    pub fn start_kept(
+        lab: &'a Lab,
+        bpffs: &'a Bpffs,
+        policy: &Policy,
+        arguments: &[&str],
+    ) -> Result<Self> {
+        Self::start_in(lab, Some(bpffs), policy, arguments, |_| {})
+    }
+
+    /// Begins such a start, and does not wait for anything.
+    ///
+    /// # Errors
+    /// Where it cannot be begun.
+    pub fn begin_kept(
+        lab: &Lab,
+        bpffs: &Bpffs,
+        policy: &Policy,
+        arguments: &[&str],
+    ) -> Result<Process> {
+        let (folder, socket) = (folder(lab)?, socket(lab));
         policy.write(&folder)?;
-        let mut command = run(lab, &folder, &socket, arguments)?;
+        Process::start(&mut run(lab, Some(bpffs), &folder, &socket, arguments)?)
+    }
+
+    /// The same of either kind.
+    ///
+    /// # Errors
+    /// Where it does not say so.
+    pub fn start_in(
+        lab: &'a Lab,
+        kept: Option<&'a Bpffs>,
+        policy: &Policy,
+        arguments: &[&str],
+        change: impl FnOnce(&mut Command),
+    ) -> Result<Self> {
+        let (folder, socket) = (folder(lab)?, socket(lab));
+        policy.write(&folder)?;
+        let mut command = run(lab, kept, &folder, &socket, arguments)?;
         change(&mut command);
         let started = Instant::now();
         let process = Process::start(&mut command)?;
@@ -71,7 +115,7 @@ impl<'a> Sipguard<'a> {
             .line(PATIENCE, |line| line.starts_with(PROTECTING))
             .with_context(|| format!("sipguard said: {}", process.stderr().text()))?;
         let took = started.elapsed();
-        Ok(Self { lab, process, folder, socket, announcement, took })
+        Ok(Self { lab, process, folder, socket, announcement, took, kept })
     }
 
     /// Runs it where it is expected not to start.
@@ -82,7 +126,7 @@ impl<'a> Sipguard<'a> {
         let folder = folder(lab)?;
         policy.write(&folder)?;
         let socket = lab.folder().join("other.sock");
-        process::run(&mut run(lab, &folder, &socket, arguments)?, PATIENCE)
+        process::run(&mut run(lab, None, &folder, &socket, arguments)?, PATIENCE)
     }
 
     /// The line by which it said that the protection is on.
@@ -132,7 +176,15 @@ impl<'a> Sipguard<'a> {
     /// # Errors
     /// Where it has not ended in time.
     pub fn command(&self, arguments: &[&str]) -> Result<Finished> {
-        process::run(&mut client(self.lab, &self.socket, arguments)?, PATIENCE)
+        process::run(&mut client_in(self.lab, self.kept, &self.socket, arguments)?, PATIENCE)
+    }
+
+    /// Starts a command of the command line against it.
+    ///
+    /// # Errors
+    /// Where it cannot be started.
+    pub fn start_command(&self, arguments: &[&str]) -> Result<Process> {
+        Process::start(&mut client_in(self.lab, self.kept, &self.socket, arguments)?)
     }
 
     /// What a command prints as JSON.
@@ -202,6 +254,14 @@ impl<'a> Sipguard<'a> {
         self.process.finish(PATIENCE)
     }
 
+    /// Waits for its end, whatever the reason.
+    ///
+    /// # Errors
+    /// Where it does not end in time.
+    pub fn ends(self) -> Result<Finished> {
+        self.process.finish(PATIENCE)
+    }
+
     /// Stops it with SIGTERM.
     ///
     /// # Errors
@@ -264,6 +324,19 @@ impl Stats {
         self.rules()?.iter().map(packets).sum()
     }
 
+    /// No counter is less than it was before.
+    ///
+    /// # Errors
+    /// Names one that is.
+    pub fn has_grown_from(&self, before: &Self) -> Result<()> {
+        for one in before.rules()? {
+            let rule = one["rule"].as_str().context("a rule without a name")?;
+            let (before, now) = (before.packets(rule)?, self.packets(rule)?);
+            ensure!(before <= now, "{rule} went from {before} to {now}");
+        }
+        Ok(())
+    }
+
     /// The rules, each as an object.
     ///
     /// # Errors
@@ -286,8 +359,43 @@ pub fn client(lab: &Lab, socket: &Path, arguments: &[&str]) -> Result<Command> {
     Ok(command)
 }
 
-fn run(lab: &Lab, folder: &Folder, socket: &Path, arguments: &[&str]) -> Result<Command> {
-    let mut command = client(lab, socket, &["run"])?;
+/// The same for a daemon whose filter outlives it, whether it runs or not.
+///
+/// # Errors
+/// Where it has not ended in time.
+pub fn command_of_kept(lab: &Lab, bpffs: &Bpffs, arguments: &[&str]) -> Result<Finished> {
+    process::run(&mut client_in(lab, Some(bpffs), &socket(lab), arguments)?, PATIENCE)
+}
+
+fn client_in(
+    lab: &Lab,
+    kept: Option<&Bpffs>,
+    socket: &Path,
+    arguments: &[&str],
+) -> Result<Command> {
+    let Some(bpffs) = kept else { return client(lab, socket, arguments) };
+    let mut command = client(lab, socket, &[])?;
+    command.arg("--pins").arg(bpffs.pins()).args(arguments);
+    bpffs.show(&mut command)?;
+    Ok(command)
+}
+
+/// The control socket of every daemon of a lab.
+fn socket(lab: &Lab) -> PathBuf {
+    lab.folder().join("control.sock")
+}
+
+fn run(
+    lab: &Lab,
+    kept: Option<&Bpffs>,
+    folder: &Folder,
+    socket: &Path,
+    arguments: &[&str],
+) -> Result<Command> {
+    let mut command = client_in(lab, kept, socket, &["run"])?;
+    if !arguments.contains(&"--fail-mode") {
+        command.args(["--fail-mode", if kept.is_some() { "keep" } else { "open" }]);
+    }
     // The machine's own state is none of a test's.
     command.arg("--config").arg(folder.path()).arg("--state").arg(state(lab)).args(arguments);
     Ok(command)
@@ -305,7 +413,7 @@ fn folder(lab: &Lab) -> Result<Folder> {
 
 /// What the caller's environment says about sipguard is for other daemons.
 fn forget_settings(command: &mut Command) {
-    for name in ["SIPGUARD_SOCKET", "RUST_LOG"] {
+    for name in ["SIPGUARD_SOCKET", "SIPGUARD_PINS", "RUST_LOG"] {
         command.env_remove(OsStr::new(name));
     }
 }

@@ -14,6 +14,8 @@ pub enum Tool {
     Baresip,
     Chromedriver,
     Chromium,
+    /// CrowdSec itself; its command line lies beside it.
+    Crowdsec,
     Curl,
     Ethtool,
     /// The server; its client lies beside it.
@@ -74,11 +76,8 @@ impl Tool {
             Self::Tcpdump => return on_path("tcpdump"),
             Self::Tshark => return on_path("tshark"),
             Self::Unshare => return on_path("unshare"),
-            Self::Sipvicious => {
-                let tools = env::var_os("SIPGUARD_TOOLS")
-                    .map_or_else(|| root().join("target/tools"), PathBuf::from);
-                tools.join("sipvicious/bin/python")
-            }
+            Self::Sipvicious => tools().join("sipvicious/bin/python"),
+            Self::Crowdsec => tools().join("crowdsec/usr/bin/crowdsec"),
             Self::BenchObject => env::var_os("SIPGUARD_BENCH_OBJECT")
                 .map_or_else(|| root().join("target/bpf/bench.o"), PathBuf::from),
             Self::Sipguard => env::var_os("SIPGUARD_BIN")
@@ -114,6 +113,11 @@ pub fn can_run(tools: &[Tool]) -> bool {
     };
     eprintln!("SKIPPED: {reason}");
     false
+}
+
+/// Where the project's own tools are.
+fn tools() -> PathBuf {
+    env::var_os("SIPGUARD_TOOLS").map_or_else(|| root().join("target/tools"), PathBuf::from)
 }
 
 /// The work tree.

@@ -74,6 +74,16 @@ pub(crate) const TESTS: &[Package] = &[
     Package::new("ipset", "/usr/sbin/ipset", "sets to import"),
     Package::new("fail2ban", "/usr/bin/fail2ban-server", "bans to import")
         .masking("fail2ban.service"),
+    Package::new(
+        "libsqlite3-0",
+        "/var/lib/dpkg/info/libsqlite3-0:amd64.list",
+        "the database of CrowdSec",
+    ),
+    Package::new(
+        "debian-archive-keyring",
+        "/usr/share/keyrings/debian-archive-keyring.gpg",
+        "trusting the package of CrowdSec",
+    ),
     PYTHON_VENV,
 ];
 
@@ -82,8 +92,11 @@ pub(crate) const BENCH: &[Package] =
     &[Package::new("xdp-tools", "/usr/sbin/xdp-filter", "a filter to compare with")];
 
 /// For `kernels` and `ci`.
+pub(crate) const QEMU: Package =
+    Package::new("qemu-system-x86", "/usr/bin/qemu-system-x86_64", "virtual machines");
+
+/// The same, besides [`QEMU`].
 pub(crate) const KERNELS: &[Package] = &[
-    Package::new("qemu-system-x86", "/usr/bin/qemu-system-x86_64", "virtual machines"),
     Package::new("xz-utils", "/usr/bin/xz", "unpacking modules of kernels"),
     Package::new("binutils", "/usr/bin/strip", "small programs for virtual machines"),
     Package::new("iproute2", "/sbin/ip", "network namespaces of the tests"),
@@ -93,6 +106,10 @@ pub(crate) const KERNELS: &[Package] = &[
         "trusting Debian's kernels",
     ),
 ];
+
+/// For `fuzz` and `ci`.
+pub(crate) const FUZZ: &[Package] =
+    &[Package::new("g++", "/usr/bin/c++", "compiling libFuzzer, which is C++")];
 
 /// For `dist` and `ci`.
 pub(crate) const DIST: &[Package] = &[

@@ -1,5 +1,5 @@
-//! `ci`: format and lints, then the same tests as `test`, then all of `kernels`,
-//! then the package; a skip is a failure.
+//! `ci`: format and lints, then the same tests as `test`, then all of `kernels`, a
+//! minute of each fuzzer, and the package; a skip is a failure.
 
 use std::process::{Command, ExitCode};
 
@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use crate::{
     cargo, process,
     verbs::{
-        build, dist, kernels,
+        build, deny, dist, fuzz, kernels, miri,
         test::{self, Skips},
     },
     workspace::Workspace,
@@ -19,8 +19,11 @@ pub(crate) fn run(workspace: &Workspace) -> Result<ExitCode> {
     process::run(cargo::host(workspace).args(["fmt", "--all", "--check"]))
         .context("run `cargo fmt --all`")?;
     clippy(workspace)?;
+    deny::check(workspace)?;
+    miri::sanitized(workspace)?;
     let mut totals = test::run_all(workspace, &[], Skips::Fail)?;
     totals += kernels::run_all(workspace, &[])?;
+    totals += fuzz::smoke(workspace)?;
     // Behind all that runs the binary: it links another one.
     totals += dist::run_all(workspace)?;
     Ok(test::finish(totals))

@@ -26,28 +26,34 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     let mut command = root.command(&binary);
     cargo::forget_outer_cargo(&mut command);
     command.arg("run");
-    if !names_config(&args.sipguard) && !Path::new(INSTALLED_CONFIG).exists() {
+    if !names(&args.sipguard, "--config") && !Path::new(INSTALLED_CONFIG).exists() {
         command.arg("--config").arg(workspace.root().join("config"));
+    }
+    // Who tries it does not want it to stay behind Ctrl-C.
+    if !names(&args.sipguard, "--fail-mode") {
+        command.args(["--fail-mode", "open"]);
     }
     // In our place, so that sipguard itself gets the signals.
     let error = command.args(&args.sipguard).exec();
     Err(error).with_context(|| format!("cannot start {}", binary.display()))
 }
 
-fn names_config(args: &[OsString]) -> bool {
-    args.iter().any(|arg| arg == "--config" || arg.to_string_lossy().starts_with("--config="))
+/// Whether an option is among the arguments, in either spelling.
+fn names(args: &[OsString], option: &str) -> bool {
+    let begins = format!("{option}=");
+    args.iter().any(|arg| arg == option || arg.to_string_lossy().starts_with(&begins))
 }
 
 #[cfg(test)]
 mod tests {
     use std::ffi::OsString;
 
-    use super::names_config;
+    use super::names;
 
     #[test]
     fn config_is_seen_in_both_spellings() {
         let given =
-            |args: &[&str]| names_config(&args.iter().map(OsString::from).collect::<Vec<_>>());
+            |args: &[&str]| names(&args.iter().map(OsString::from).collect::<Vec<_>>(), "--config");
         assert!(given(&["--iface", "lan0", "--config", "dir"]));
         assert!(given(&["--config=dir"]));
         assert!(!given(&["--iface", "lan0"]));

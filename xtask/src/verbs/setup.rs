@@ -5,7 +5,9 @@ use std::{path::PathBuf, process::ExitCode};
 use anyhow::{Context as _, Result};
 
 use crate::{
-    tools::{apt, cargo_deb, linker, packages, sipvicious, toolchain::Toolchain},
+    tools::{
+        apt, crowdsec, installed, linker, packages, qemu::Qemu, sipvicious, toolchain::Toolchain,
+    },
     workspace::Workspace,
 };
 
@@ -30,18 +32,26 @@ pub(crate) fn bench_tools() -> Result<()> {
 /// The programs that the tests use.
 pub(crate) fn test_tools(workspace: &Workspace) -> Result<()> {
     apt::ensure(&packages::missing(packages::TESTS), "the tests")?;
-    sipvicious::ensure(workspace).context("cannot install sipvicious")
+    sipvicious::ensure(workspace).context("cannot install sipvicious")?;
+    crowdsec::ensure(workspace).context("cannot unpack CrowdSec")
 }
 
 /// The programs that other kernels are tried with.
-pub(crate) fn virtual_machines() -> Result<()> {
-    apt::ensure(&packages::missing(packages::KERNELS), "virtual machines")
+pub(crate) fn virtual_machines(workspace: &Workspace) -> Result<Qemu> {
+    apt::ensure(&packages::missing(packages::KERNELS), "virtual machines")?;
+    Qemu::ensure(workspace)
 }
 
 /// What makes the package.
 pub(crate) fn cargo_deb(workspace: &Workspace) -> Result<PathBuf> {
     apt::ensure(&packages::missing(packages::DIST), "the package")?;
-    cargo_deb::ensure(workspace)
+    installed::CARGO_DEB.ensure(workspace)
+}
+
+/// What makes the fuzzers.
+pub(crate) fn cargo_fuzz(workspace: &Workspace) -> Result<PathBuf> {
+    apt::ensure(&packages::missing(packages::FUZZ), "the fuzzers")?;
+    installed::CARGO_FUZZ.ensure(workspace)
 }
 
 /// What the package is tried with.

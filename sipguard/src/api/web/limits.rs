@@ -1,25 +1,22 @@
 //! What one request may take: time for its body, and a place among the answers
 //! that do not end.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use axum::{
-    body::{self, Body, HttpBody as _},
+    body::{Body, HttpBody as _},
     extract::{Request, State},
-    http::{Method, StatusCode},
+    http::StatusCode,
     middleware::Next,
     response::{IntoResponse, Response},
 };
 use futures_util::StreamExt as _;
-use tokio::{sync::Semaphore, time::timeout};
+use tokio::sync::Semaphore;
 
-use super::super::{failure::ApiError, server::MAX_BODY};
+use super::super::{body::whole, failure::ApiError};
 
 /// Answers at once that go on until the caller leaves.
 pub(super) const STREAMS: usize = 24;
-
-/// How long a body may take.
-const BODY_TIME: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Debug)]
 pub(super) struct Limits {
@@ -53,19 +50,4 @@ pub(super) async fn bound(State(limits): State<Limits>, request: Request, next: 
             let _held = &place;
         }))
     })
-}
-
-async fn whole(request: Request) -> Result<Request, ApiError> {
-    if [Method::GET, Method::HEAD].contains(request.method()) {
-        return Ok(request);
-    }
-    let (head, body) = request.into_parts();
-    let slow =
-        |_| ApiError::new(StatusCode::REQUEST_TIMEOUT, "the body did not come in time", None);
-    let body = timeout(BODY_TIME, body::to_bytes(body, MAX_BODY)).await.map_err(slow)?;
-    let body = body.map_err(|_| {
-        let hint = "a body has at most 64 KiB".to_owned();
-        ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large", Some(hint))
-    })?;
-    Ok(Request::from_parts(head, Body::from(body)))
 }

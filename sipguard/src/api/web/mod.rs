@@ -7,6 +7,8 @@ mod listener;
 mod page;
 mod patient;
 mod session;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 use axum::{
     Json, Router,

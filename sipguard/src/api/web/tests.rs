@@ -14,6 +14,7 @@ use tokio::{runtime, sync::oneshot};
 
 use super::{guard::Refusal, limits::STREAMS, listener::CONNECTIONS, *};
 use crate::{
+    api::body,
     daemon::{TOKEN_FILE, Token, fake::Fake},
     policy::WebSettings,
 };
@@ -359,7 +360,7 @@ fn without_a_place_for_the_token_there_is_one_for_now() {
 fn what_is_too_large_is_refused() {
     let running = Running::start(&[]);
     let right = format!("Authorization: Bearer {}", running.token());
-    let large = "x".repeat(server::MAX_BODY + 1);
+    let large = "x".repeat(body::MAX_BODY + 1);
     assert_eq!(running.ask("POST /v1/blocks", &[&running.host(), &right], &large).0, 413);
     let long = format!("X: {}", "x".repeat(32 << 10));
     assert_eq!(running.status("GET /v1/status", &[&running.host(), &long]), 431);
@@ -423,4 +424,29 @@ fn f37_no_capture_is_taken_over_tcp() {
         assert!(status == 403 && body.contains("control socket"), "{status} {body}");
     }
     assert!(running.fake.take().is_empty());
+}
+
+/// The parts of the page are in the program: there is no path to a file.
+#[test]
+fn no_path_leads_to_a_file() {
+    let running = Running::start(&[]);
+    let (host, right) = (running.host(), format!("Authorization: Bearer {}", running.token()));
+    for path in [
+        "/web.token",
+        "/page/web.token",
+        "/page/../web.token",
+        "/page/%2e%2e/web.token",
+        "/page/..%2fweb.token",
+        "/page/..%5cweb.token",
+        "//etc/passwd",
+        "/page//etc/passwd",
+        "/page/%2fetc%2fpasswd",
+        "/v1/why/..%2f..%2fetc%2fpasswd",
+        "/page/main.js%00.css",
+    ] {
+        let (status, _, body) = running.ask(&format!("GET {path}"), &[&host, &right], "");
+        assert!(matches!(status, 400 | 404), "{path}: {status}");
+        assert!(!body.contains(&running.token()) && !body.contains("root:"), "{path}: {body}");
+    }
+    assert_eq!(running.status("GET /page/main.js", &[&host, &right]), 200);
 }

@@ -40,7 +40,7 @@ fn head(report: &Report) -> Markup {
         header {
             h1 { "sipguard" }
             p {
-                (time(report.from)) " to " (time(report.until)) ", posture " (report.posture)
+                (time(report.from)) " to " (time(report.until)) ", posture " (clean(&report.posture))
                 @for one in &report.interfaces { ", " (clean(&one.name)) " (" (one.mode) ")" }
             }
             @if report.counted_from.is_none() { p { "Nothing was counted in this time." } }
@@ -75,7 +75,7 @@ fn over_time(report: &Report) -> Markup {
         };
         let mut parts: Vec<u64> = rules.iter().map(|rule| of(rule)).collect();
         parts.push(others.iter().map(|rule| of(rule)).sum());
-        let told = step.rules.iter().map(|one| format!("{} {}", one.rule, one.packets));
+        let told = step.rules.iter().map(|one| format!("{} {}", clean(&one.rule), one.packets));
         let told: Vec<String> = told.collect();
         Bar { time: step.time, parts, title: format!("{}: {}", time(step.time), told.join(", ")) }
     };
@@ -93,7 +93,7 @@ fn over_time(report: &Report) -> Markup {
             (plot::bars(from, until, seconds, &bars))
             p.legend {
                 @for (number, rule) in rules.iter().enumerate() {
-                    span { i class=(format!("c{number}")) {} (rule) }
+                    span { i class=(format!("c{number}")) {} (clean(rule)) }
                 }
                 @if !others.is_empty() { span { i class=(format!("c{}", COLOURS - 1)) {} "others" } }
             }
@@ -208,4 +208,41 @@ fn grouped(number: u64) -> String {
 
 fn time(time: jiff::Timestamp) -> String {
     table::time(Some(time))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::text::text, *};
+
+    /// A report in which all that others have named is hostile.
+    fn hostile(name: &str) -> Report {
+        let time = "2026-01-02T03:04:05Z";
+        let rule = serde_json::json!({
+            "rule": name, "verdict": "drop", "mode": "enforce",
+            "packets": 1, "bytes": 1, "would_packets": 1,
+        });
+        let report = serde_json::json!({
+            "from": time, "until": time, "counted_from": time, "posture": name,
+            "interfaces": [{ "name": name, "mode": "native", "egress": "tcx" }],
+            "passed": 1, "dropped": 1, "would_drop": 1, "rules": [rule], "steps": [],
+            "sources": [{ "source": name, "packets": 1, "dropped": 1, "rule": name, "method": name }],
+            "all_sources": 1, "networks": [{ "network": name, "sources": 1, "dropped": 1 }],
+            "bans": [{ "rule": name, "bans": 1 }],
+            "banned": [{ "target": name, "rule": name, "bans": 1, "last": time, "until": null }],
+            "silent_rules": [name], "silent_signatures": [name], "signatures_since": time,
+        });
+        serde_json::from_value(report).unwrap()
+    }
+
+    #[test]
+    fn f39_hostile_names_are_text_in_every_form() {
+        let report = hostile("<script>x</script>\" onload=\"x\u{1b}[2J\u{202e}\n");
+        let page = html(&report);
+        assert!(!page.contains("<script") && !page.contains("\" onload"), "{page}");
+        assert!(page.contains("&lt;script&gt;"), "{page}");
+        for shown in [page, text(&report)] {
+            let acts = |c: char| c != '\n' && (c.is_control() || c == '\u{202e}');
+            assert!(!shown.chars().any(acts), "{shown:?}");
+        }
+    }
 }

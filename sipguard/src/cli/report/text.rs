@@ -23,18 +23,14 @@ pub(super) fn text(report: &Report) -> String {
     section("BANS", bans(report));
     section("MOST BANNED", banned(report));
     section("WOULD HAVE BEEN DROPPED (mode observe)", observed(report));
-    section("RULES THAT DROPPED NOTHING", report.silent_rules.join(" "));
+    section("RULES THAT DROPPED NOTHING", names(&report.silent_rules));
     let title = format!("SIGNATURES WITHOUT A MATCH SINCE {}", time(report.signatures_since));
-    section(
-        &title,
-        report
-            .silent_signatures
-            .iter()
-            .map(|name| sanitise(name, 64))
-            .collect::<Vec<_>>()
-            .join(" "),
-    );
+    section(&title, names(&report.silent_signatures));
     text.trim_end().to_owned()
+}
+
+fn names(names: &[String]) -> String {
+    names.iter().map(|name| sanitise(name, 64)).collect::<Vec<_>>().join(" ")
 }
 
 fn head(report: &Report) -> String {
@@ -48,7 +44,7 @@ fn head(report: &Report) -> String {
         time(report.from),
         time(report.until),
         interfaces.join(", "),
-        report.posture
+        sanitise(&report.posture, 64)
     );
     match report.counted_from {
         None => head += "nothing was counted in this time\n",

@@ -55,7 +55,7 @@ pub(super) async fn run(
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .process_group(0);
-    // SAFETY: between fork and exec it makes one system call, and allocates
+    // SAFETY: between fork and exec it makes three system calls, and allocates
     // nothing.
     unsafe { action.pre_exec(drop_rights) };
     let child = action
@@ -82,17 +82,30 @@ pub(super) async fn run(
     }
 }
 
-/// Empties the ambient capabilities: a service hands on those of its unit by
-/// them. An ordinary user's program is then left with none.
+/// Leaves all capabilities. A program of root, or one to which a service hands
+/// on those of its unit, would have them back otherwise; the daemon sees to it
+/// that no program gains any (`no_new_privs`). Without ambient ones, programs of
+/// other users than root have none in any case: a filter of system calls that
+/// refuses to give them up does not matter there.
 fn drop_rights() -> io::Result<()> {
     const NONE: libc::c_ulong = 0;
-    // SAFETY: takes no pointer; the arguments are those of capabilities(7).
+    // Of the calling thread, as its effective, permitted and inheritable sets,
+    // in two halves.
+    const HEAD: [u32; 2] = [0x2008_0522, 0];
+    const SETS: [u32; 6] = [0; 6];
+    // SAFETY: the first takes no pointer, the second reads two structures of
+    // capset(2), which are these words; the arguments are those of
+    // capabilities(7).
     let done = unsafe {
-        libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL, NONE, NONE, NONE)
+        let done =
+            libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL, NONE, NONE, NONE);
+        done == 0
+            && (libc::syscall(libc::SYS_capset, HEAD.as_ptr(), SETS.as_ptr()) == 0
+                || libc::geteuid() != 0)
     };
     match done {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
+        true => Ok(()),
+        false => Err(io::Error::last_os_error()),
     }
 }
 

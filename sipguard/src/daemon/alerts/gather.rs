@@ -88,7 +88,9 @@ impl Gather {
             bans,
             recovered,
             feeds: daemon.feed_ages(),
+            crowdsec: daemon.crowdsec_trouble(),
             generic: daemon.generic(),
+            unprotected: daemon.unprotected(),
             reload_failed: daemon.failed_reload(),
         }
     }

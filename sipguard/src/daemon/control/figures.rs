@@ -7,7 +7,7 @@ use sipguard_common::rule::{Rule, Verdict};
 
 use super::Daemon;
 use crate::{
-    api::wire::{History, Interface, SignatureCount, Stats, Tally},
+    api::wire::{Crowdsec, History, Interface, SignatureCount, Stats, Tally},
     daemon::Error,
     policy::{Posture, RuleMode},
 };
@@ -28,6 +28,7 @@ pub struct Figures {
     pub blocked: Tally,
     /// Networks that feeds block, each once.
     pub fed: usize,
+    pub crowdsec: Crowdsec,
     pub history: History,
     pub deeds: Deeds,
 }
@@ -102,6 +103,7 @@ impl Daemon {
             trusted: self.trusted_tally(),
             blocked: self.blocked_tally(),
             fed: self.plan.fed.len(),
+            crowdsec: self.crowdsec_wire(),
             history: self.written(),
             deeds: self.deeds.clone(),
         })

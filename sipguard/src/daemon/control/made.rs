@@ -82,6 +82,7 @@ impl Daemon {
             },
         );
         self.tell_ban(who, &ban, &why);
+        self.report_ban(who, &ban, &why);
         // An operator may have lifted it before we heard of it.
         if self.filter.holds_ban(who).unwrap_or(true) {
             self.history.set_ban(who, Some(ban));

@@ -8,7 +8,7 @@ use sipguard_common::method::{Budget, Class};
 use super::Daemon;
 use crate::{
     api::wire::{self, Banned, Listed, Origin},
-    daemon::{Error, nets::covers},
+    daemon::{Error, error::undecided, nets::covers},
     kernel::{FailuresEntry, Level, Reply, SiteEntry, Standing, StrangerLevels, VerifiedEntry},
     offender::transport,
     policy::{BLACKLIST, TRUSTED, Target},
@@ -80,13 +80,14 @@ fn is_of_every_port(listed: &Listed) -> bool {
 fn undo(address: IpAddr, trusted: &[Listed], blocked: &[Listed], banned: &[Banned]) -> Vec<String> {
     let in_file = |target: &str, file| format!("remove {target} from {file}, `sipguard reload`");
     let trust = trusted.iter().map(|listed| match listed.origin {
-        Origin::File | Origin::Feed => in_file(&listed.target, TRUSTED),
+        Origin::File | Origin::Feed | Origin::Crowdsec => in_file(&listed.target, TRUSTED),
         Origin::Operator => format!("`sipguard allow --remove {}`", listed.target),
     });
     let blocks = blocked.iter().map(|listed| match listed.origin {
         Origin::File => in_file(&listed.target, BLACKLIST),
         Origin::Operator => format!("`sipguard unblock {}`", listed.target),
         Origin::Feed => format!("`sipguard allow {address}`: trust wins over feeds"),
+        Origin::Crowdsec => undecided(&listed.target),
     });
     let bans = (!banned.is_empty()).then(|| format!("`sipguard unblock {address}`"));
     let mut undo: Vec<String> = trust.chain(blocks).chain(bans).collect();

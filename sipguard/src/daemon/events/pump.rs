@@ -27,6 +27,7 @@ pub(in crate::daemon) async fn pump(reader: EventReader, shared: Shared) {
 async fn run(reader: EventReader, shared: &Shared) -> io::Result<()> {
     let mut ring = Ring::watch(reader)?;
     let mut digest = Digest::default();
+    begin(shared, &mut digest).await;
     let mut minute = interval_at(Instant::now() + MINUTE, MINUTE);
     minute.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -56,6 +57,16 @@ async fn take(reader: &mut EventReader, shared: &Shared, digest: &mut Digest) {
             digest.note(&told);
             shared.events().add(&told);
         }
+    }
+}
+
+/// What an earlier run has dropped, that one has logged.
+async fn begin(shared: &Shared, digest: &mut Digest) {
+    let daemon = shared.daemon().await;
+    if daemon.counted_before().is_some()
+        && let Ok(drops) = daemon.drops()
+    {
+        digest.turn(drops, false);
     }
 }
 

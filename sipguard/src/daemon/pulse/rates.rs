@@ -32,6 +32,11 @@ struct Before {
 }
 
 impl Rates {
+    /// Goes on from what an earlier run has counted.
+    pub(super) fn begin(&mut self, now: &Readings) {
+        self.sources.begin(now.now_ns, now.tallies.clone());
+    }
+
     /// The second that ends with these readings; the first ones only begin it.
     pub(super) fn turn(&mut self, now: Readings, held: &Held) -> Option<Pulse> {
         let before = self.before.replace(Before {

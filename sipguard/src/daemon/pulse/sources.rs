@@ -29,6 +29,11 @@ struct Before {
 }
 
 impl Sources {
+    /// These have sent so much to an earlier run, and nothing to this one.
+    pub(super) fn begin(&mut self, now_ns: u64, tallies: Vec<SourceTally>) {
+        self.turn(now_ns, 1.0, tallies);
+    }
+
     /// The busiest of the second that ends at `now_ns`.
     pub(super) fn turn(
         &mut self,

@@ -28,6 +28,7 @@ pub(in crate::daemon) async fn beat(shared: Shared) {
     let (mut rates, mut held) = (Rates::default(), Held::default());
     let mut next_count = Instant::now();
     let mut fails = false;
+    let mut goes_on = shared.daemon().await.counted_before().is_some();
     loop {
         tick.tick().await;
         if Instant::now() >= next_count {
@@ -42,6 +43,9 @@ pub(in crate::daemon) async fn beat(shared: Shared) {
         match readings {
             Ok(readings) => {
                 fails = false;
+                if std::mem::take(&mut goes_on) {
+                    rates.begin(&readings);
+                }
                 if let Some(pulse) = rates.turn(readings, &held) {
                     shared.pulse().add(pulse);
                 }

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::{
-    api::wire::{Pulse, SourceRate},
+    api::wire::{Pulse, RuleCount, SourceRate},
     daemon::Shared,
     history::{Period, RuleTotal, SourceTotal},
 };
@@ -60,6 +60,15 @@ impl Recorder {
         if state.sources.len() > REMEMBERED {
             state.forget();
         }
+    }
+
+    /// So much was counted by an earlier run, whose counters this one goes on
+    /// with: none of it is this run's.
+    fn begin(&self, counted: &[RuleCount]) {
+        let counts = counted
+            .iter()
+            .map(|one| (one.rule.clone(), [one.packets, one.bytes, one.would_packets]));
+        self.state().before = counts.collect();
     }
 
     /// What was counted so far. `None` where nothing was.
@@ -147,6 +156,9 @@ fn whole(packets: f64) -> u64 {
 /// Writes periods down for as long as the daemon runs.
 pub(in crate::daemon) async fn record(shared: Shared) {
     let Some(mut coming) = shared.pulse().follow() else { return };
+    if let Some(counted) = shared.daemon().await.counted_before() {
+        shared.recorder().begin(&counted);
+    }
     let mut due = Instant::now() + PERIOD;
     loop {
         match coming.recv().await {
@@ -172,6 +184,25 @@ pub(in crate::daemon) async fn write_down(shared: &Shared) {
 mod tests {
     use super::*;
     use crate::api::wire::RuleRate;
+
+    /// What an earlier run has counted stands in its own periods.
+    #[test]
+    fn counters_of_an_earlier_run_are_not_counted_again() {
+        let recorder = Recorder::default();
+        recorder.begin(&[RuleCount {
+            rule: "options".to_owned(),
+            verdict: "drop".to_owned(),
+            mode: None,
+            packets: 100,
+            bytes: 40_000,
+            would_packets: 0,
+            would_bytes: 0,
+            per_interface: Vec::new(),
+        }]);
+        recorder.add(&pulse(&[("options", 103)], &[]));
+        let period = recorder.end(Timestamp::now()).unwrap();
+        assert_eq!((period.rules[0].packets, period.rules[0].bytes), (3, 1_200));
+    }
 
     fn pulse(rules: &[(&str, u64)], sources: &[(&str, f64)]) -> Pulse {
         let rule = |(rule, packets): &(&str, u64)| RuleRate {

@@ -37,12 +37,10 @@ pub(in crate::import) fn read(
     let mut copy = Copy::new(bytes)?;
     copy.file.flush().map_err(ImportError::Copy)?;
     let result = bans(&copy.path, options, now, draft);
-    result.map_err(|error| ImportError::Damaged {
-        line: 0,
-        what: format!("the database cannot be read: {error}"),
-        remedy: "stop fail2ban, or copy its database by `sqlite3 FILE '.backup COPY'`, and \
-                 import the copy"
-            .to_owned(),
+    result.map_err(|error| {
+        let remedy = "stop fail2ban, or copy its database by `sqlite3 FILE '.backup COPY'`, and \
+                      import the copy";
+        ImportError::damaged(0, &format!("the database cannot be read: {error}"), remedy)
     })
 }
 

@@ -33,6 +33,13 @@ pub(super) struct Discipline {
     ours: bool,
 }
 
+impl Discipline {
+    /// It stays, with our filter in it.
+    pub(super) fn leave(mut self) {
+        self.ours = false;
+    }
+}
+
 impl Drop for Discipline {
     fn drop(&mut self) {
         if !self.ours {
@@ -48,11 +55,16 @@ impl Drop for Discipline {
     }
 }
 
+/// Where our filter goes.
+pub(super) struct Room {
+    pub(super) options: NlOptions,
+    pub(super) discipline: Discipline,
+    /// One that sipguard has left behind is there, to be replaced in one step.
+    pub(super) taken: bool,
+}
+
 /// Makes room for our filter, and says where.
-pub(super) fn prepare(
-    interface: &str,
-    ifindex: u32,
-) -> Result<(NlOptions, Discipline), KernelError> {
+pub(super) fn prepare(interface: &str, ifindex: u32) -> Result<Room, KernelError> {
     let find =
         || tc::discipline(ifindex).map_err(KernelError::io("asking for queueing disciplines"));
     let made = find()?.is_none() && add(interface, ifindex)?;
@@ -63,11 +75,14 @@ pub(super) fn prepare(
         let (interface, kind) = (interface.to_owned(), sanitise(&kind, 32));
         return Err(KernelError::NoRoomForClsact { interface, kind });
     }
-    let filters = tc::filters(ifindex, Side::Out).map_err(KernelError::io("asking for filters"))?;
-    for orphan in filters.iter().filter(|filter| is_ours(filter)) {
-        tc::remove_filter(ifindex, orphan)
-            .map_err(KernelError::io("removing a filter that sipguard has left behind"))?;
+    let filters = ours_and_others(ifindex)?;
+    let mut orphans = filters.iter().filter(|filter| is_ours(filter));
+    if let Some(orphan) = orphans.next() {
+        remove(ifindex, orphans)?;
         discipline.ours |= orphan.handle == IN_OURS;
+        let handle = TcHandle::from(orphan.handle);
+        let options = NlOptions { priority: orphan.priority, handle, classid: None };
+        return Ok(Room { options, discipline, taken: true });
     }
     let handle = TcHandle::from(if discipline.ours { IN_OURS } else { IN_ANOTHERS });
     let priority = free_priority(&filters).ok_or_else(|| KernelError::CannotAttachEgress {
@@ -75,7 +90,29 @@ pub(super) fn prepare(
         mode: CLSACT,
         reason: "somebody else's filters have every priority that is left to ours".to_owned(),
     })?;
-    Ok((NlOptions { priority, handle, classid: None }, discipline))
+    let options = NlOptions { priority, handle, classid: None };
+    Ok(Room { options, discipline, taken: false })
+}
+
+/// Removes our filter, and the discipline if that is ours and empty.
+pub(super) fn remove_ours(ifindex: u32) -> Result<(), KernelError> {
+    let filters = ours_and_others(ifindex)?;
+    let ours = filters.iter().any(|filter| is_ours(filter) && filter.handle == IN_OURS);
+    remove(ifindex, filters.iter().filter(|filter| is_ours(filter)))?;
+    drop(Discipline { ifindex, ours });
+    Ok(())
+}
+
+fn ours_and_others(ifindex: u32) -> Result<Vec<Filter>, KernelError> {
+    tc::filters(ifindex, Side::Out).map_err(KernelError::io("asking for filters"))
+}
+
+fn remove<'a>(ifindex: u32, filters: impl Iterator<Item = &'a Filter>) -> Result<(), KernelError> {
+    for filter in filters {
+        tc::remove_filter(ifindex, filter)
+            .map_err(KernelError::io("removing a filter that sipguard has left behind"))?;
+    }
+    Ok(())
 }
 
 /// Makes the discipline. False where somebody else was faster.

@@ -9,6 +9,7 @@ pub(super) const ENOENT: i32 = 2;
 pub(super) const EBUSY: i32 = 16;
 pub(super) const EEXIST: i32 = 17;
 pub(super) const ERANGE: i32 = 34;
+pub(super) const ENOLINK: i32 = 67;
 pub(super) const EOPNOTSUPP: i32 = 95;
 
 pub(super) fn errno(error: &ProgramError) -> Option<i32> {

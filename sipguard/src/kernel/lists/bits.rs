@@ -2,14 +2,16 @@
 //! leads to.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeSet, VecDeque},
     time::{Duration, Instant},
 };
 
-use aya::Ebpf;
 use sipguard_common::networks::{Bits, PLACES};
 
-use crate::kernel::{ArrayMap, KernelError, typed};
+use crate::kernel::{
+    KernelError,
+    maps::{ArrayMap, Maps, typed},
+};
 
 /// How long a place stays empty before other bits come there: no packet that is
 /// being judged has read an index that is so old.
@@ -24,8 +26,16 @@ pub(super) struct BlockedBits {
 }
 
 impl BlockedBits {
-    pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self, KernelError> {
-        Ok(Self { map: typed(ebpf, "BLOCKED_BITS")?, fresh: 0, free: VecDeque::new() })
+    pub(super) fn take(maps: &mut impl Maps) -> Result<Self, KernelError> {
+        Ok(Self { map: typed(maps, "BLOCKED_BITS")?, fresh: 0, free: VecDeque::new() })
+    }
+
+    /// These places are taken already.
+    pub(super) fn adopt(&mut self, taken: &BTreeSet<u32>) {
+        self.fresh = taken.last().map_or(0, |last| last + 1);
+        let now = Instant::now();
+        let free = (0..self.fresh).filter(|place| !taken.contains(place));
+        self.free = free.map(|place| (now, place)).collect();
     }
 
     /// Takes a place for the bits of a network; `None` where there is no room.

@@ -18,11 +18,20 @@ use crate::policy::{Shared, Target};
 pub(super) struct Book<P> {
     now: Shared<P>,
     coming: Option<Shared<P>>,
-    /// When the operator's entries end, on the monotonic clock; 0 is never.
-    operator: BTreeMap<Target, u64>,
+    /// When entries that were made at run time end, on the monotonic clock, by
+    /// their makers; 0 is never.
+    made: [BTreeMap<Target, u64>; 2],
     peers: Peers,
     tally: Tally,
     epoch: Option<Epoch>,
+}
+
+/// Who makes entries at run time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Maker {
+    Operator,
+    /// Somebody else's decisions.
+    Decision,
 }
 
 /// An entry, as far as the index of the lists has to know it.
@@ -40,12 +49,23 @@ impl Sketch {
         Self { target, ends: terms.until.is_some(), classed: terms.class.is_some() }
     }
 
-    fn of_operator((target, expires_ns): (&Target, &u64)) -> Self {
+    fn of_made((target, expires_ns): (&Target, &u64)) -> Self {
         Self { target: *target, ends: *expires_ns != 0, classed: false }
     }
 }
 
 impl<P: Planned> Book<P> {
+    /// Takes in what the maps hold already: of a plan, and of the operator.
+    pub(super) fn adopt(&mut self, planned: Shared<P>, operator: BTreeMap<Target, u64>) {
+        let planned_only = planned.all().map(|(target, _)| target);
+        for target in planned_only.filter(|target| !operator.contains_key(target)) {
+            self.tally.add(target);
+        }
+        operator.keys().for_each(|target| self.tally.add(*target));
+        self.now = planned;
+        self.made[Maker::Operator as usize] = operator;
+    }
+
     /// How many entries there are.
     pub(super) fn tally(&self) -> &Tally {
         &self.tally
@@ -54,7 +74,11 @@ impl<P: Planned> Book<P> {
     fn has(&self, target: Target) -> bool {
         self.now.get(target).is_some()
             || self.coming.as_ref().is_some_and(|coming| coming.get(target).is_some())
-            || self.operator.contains_key(&target)
+            || self.is_made(target)
+    }
+
+    fn is_made(&self, target: Target) -> bool {
+        self.made.iter().any(|made| made.contains_key(&target))
     }
 
     /// Entries within a range of targets; what has two makers comes twice.
@@ -67,22 +91,22 @@ impl<P: Planned> Book<P> {
             move |coming| coming.range(targets.clone())
         });
         let planned = self.now.range(targets.clone()).chain(coming).map(Sketch::of_plan);
-        planned.chain(self.operator.range(targets).map(Sketch::of_operator))
+        let made = self.made.iter().flat_map(move |made| made.range(targets.clone()));
+        planned.chain(made.map(Sketch::of_made))
     }
 
     /// What the kernel shall hold for a target. Of two plans the later counts,
-    /// of plan and operator the later end.
+    /// of plan and those made at run time the latest end.
     pub(super) fn wanted(&self, target: Target) -> Option<ListEntry> {
         let coming = self.coming.as_ref().and_then(|coming| coming.get(target));
         let planned = coming.or_else(|| self.now.get(target));
-        let operator = self.operator.get(&target).copied();
-        let ends = |terms: Terms<'_>| terms.until.map_or(0, |until| expiry(until, self.epoch));
         let longer = |a: u64, b: u64| if a == 0 || b == 0 { 0 } else { a.max(b) };
-        let (expires_ns, origin) = match (planned, operator) {
-            (None, None) => return None,
-            (Some(terms), None) => (ends(terms), Origin::File),
-            (None, Some(expires_ns)) => (expires_ns, Origin::Operator),
-            (Some(terms), Some(expires_ns)) => (longer(ends(terms), expires_ns), Origin::Operator),
+        let made = self.made.iter().filter_map(|made| made.get(&target).copied()).reduce(longer);
+        let ends = |terms: Terms<'_>| terms.until.map_or(0, |until| expiry(until, self.epoch));
+        let expires_ns = planned.map(ends).into_iter().chain(made).reduce(longer)?;
+        let origin = match self.made[Maker::Operator as usize].contains_key(&target) {
+            true => Origin::Operator,
+            false => Origin::File,
         };
         let (_, bits) = key(target);
         let mut entry = entry(expires_ns, bits, origin);
@@ -138,8 +162,10 @@ impl<P: Planned> Book<P> {
 
     /// These targets have just left the plan.
     fn forget(&mut self, gone: &[Target]) {
-        for target in gone.iter().filter(|target| !self.operator.contains_key(target)) {
-            self.tally.remove(*target);
+        for target in gone {
+            if !self.is_made(*target) {
+                self.tally.remove(*target);
+            }
         }
         if !self.peers.is_empty() {
             let names: std::collections::HashSet<&str> =
@@ -148,18 +174,29 @@ impl<P: Planned> Book<P> {
         }
     }
 
+    /// The operator's entries, with their ends.
+    pub(super) const fn operators(&self) -> &BTreeMap<Target, u64> {
+        &self.made[Maker::Operator as usize]
+    }
+
     /// From now on, ends of the plan's entries are told by this clock.
     pub(super) fn set_epoch(&mut self, epoch: Epoch) {
         self.epoch = Some(epoch);
     }
 
-    /// Sets or, with `None`, removes an entry of the operator, by its end on the
+    /// Sets or, with `None`, removes an entry made at run time, by its end on the
     /// monotonic clock (0 is never). Gives what was there.
-    pub(super) fn set_operator(&mut self, target: Target, expires_ns: Option<u64>) -> Option<u64> {
+    pub(super) fn set_made(
+        &mut self,
+        maker: Maker,
+        target: Target,
+        expires_ns: Option<u64>,
+    ) -> Option<u64> {
         let had = self.has(target);
+        let made = &mut self.made[maker as usize];
         let before = match expires_ns {
-            Some(expires_ns) => self.operator.insert(target, expires_ns),
-            None => self.operator.remove(&target),
+            Some(expires_ns) => made.insert(target, expires_ns),
+            None => made.remove(&target),
         };
         match (had, self.has(target)) {
             (false, true) => self.tally.add(target),

@@ -2,9 +2,11 @@
 //! lists is a function of the entries that touch its network, and none is
 //! remembered here.
 
-use std::{collections::HashMap, net::Ipv4Addr};
+use std::{
+    collections::{BTreeSet, HashMap},
+    net::Ipv4Addr,
+};
 
-use aya::Ebpf;
 use ipnet::{IpNet, Ipv4Net};
 use sipguard_common::{
     abi::Address,
@@ -18,7 +20,10 @@ use super::{
     span::Span,
 };
 use crate::{
-    kernel::{ArrayMap, KernelError, typed},
+    kernel::{
+        KernelError,
+        maps::{ArrayMap, Maps, typed},
+    },
     policy::Target,
 };
 
@@ -28,8 +33,18 @@ pub(super) struct Index {
 }
 
 impl Index {
-    pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self, KernelError> {
-        Ok(Self { map: typed(ebpf, "NETWORKS")?, bits: BlockedBits::take(ebpf)? })
+    pub(super) fn take(maps: &mut impl Maps) -> Result<Self, KernelError> {
+        Ok(Self { map: typed(maps, "NETWORKS")?, bits: BlockedBits::take(maps)? })
+    }
+
+    /// Takes over what the maps say.
+    pub(super) fn read_back(&mut self) -> Result<(), KernelError> {
+        let mut taken = BTreeSet::new();
+        for number in 0..CHUNKS_V4 as u32 {
+            taken.extend(self.read(number)?.0.into_iter().filter_map(bits_of));
+        }
+        self.bits.adopt(&taken);
+        Ok(())
     }
 
     /// What it says of both lists about an address.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use jiff::Timestamp;
 use nix::time::{ClockId, clock_gettime};
 use sipguard_common::abi::{
@@ -26,6 +26,21 @@ pub(in crate::kernel) fn key(target: Target) -> (ListKey, u8) {
         IpNet::V6(net) => (Address::from_octets(net.addr().octets()), net.prefix_len()),
     };
     (ListKey::new(address, port), HEAD + bits)
+}
+
+/// The target of a key, which has so many bits of an address in a trie.
+pub(super) fn target(key: ListKey, address_bits: u32) -> Option<Target> {
+    let [high, low, ..] = key.port.to_ne_bytes();
+    let port = u16::from_be_bytes([high, low]);
+    let bits = |bits: u32| u8::try_from(bits).ok();
+    let net = match key.address.octets() {
+        [.., a, b, c, d] if key.address.is_v4() && address_bits >= V4_PREFIX_BITS => {
+            let bits = bits(address_bits - V4_PREFIX_BITS)?;
+            IpNet::V4(Ipv4Net::new([a, b, c, d].into(), bits).ok()?)
+        }
+        octets => IpNet::V6(Ipv6Net::new(octets.into(), bits(address_bits)?).ok()?),
+    };
+    Some(Target { net, port: (port != 0).then_some(port) })
 }
 
 /// Nanoseconds of CLOCK_MONOTONIC, the program's clock.
@@ -70,6 +85,22 @@ mod tests {
             (v6.address.octets()[..2].to_vec(), v6.port, bits),
             (vec![0x20, 0x01], 0, 64 + 32)
         );
+    }
+
+    #[test]
+    fn keys_lead_back_to_their_targets() {
+        for text in [
+            "192.0.2.7",
+            "198.51.100.0/24:5060",
+            "0.0.0.0/0",
+            "2001:db8::/32",
+            "2000::/3",
+            "[2001:db8::1]:5061",
+        ] {
+            let wanted: Target = text.parse().expect("a target");
+            let (key, bits) = key(wanted);
+            assert_eq!(target(key, u32::from(bits) - LIST_KEY_HEAD_BITS), Some(wanted), "{text}");
+        }
     }
 
     #[test]

@@ -1,17 +1,15 @@
 //! The two kernel maps of one list.
 
-use aya::{
-    Ebpf,
-    maps::{HashMap, LpmTrie, MapData, MapError, lpm_trie::Key},
-};
-use sipguard_common::abi::{ListEntry, ListKey};
+use aya::maps::{HashMap, IterableMap as _, LpmTrie, MapData, MapError, lpm_trie::Key};
+use sipguard_common::abi::{LIST_KEY_HEAD_BITS, ListEntry, ListKey};
 
-use super::key::key;
+use super::key::{key, target};
 use crate::{
     kernel::{
-        KernelError,
+        KernelError, batch,
         error::{is_missing, map_io},
-        typed,
+        maps::{Maps, typed},
+        walk::failed,
     },
     policy::Target,
 };
@@ -30,12 +28,12 @@ pub(super) struct ListMaps {
 
 impl ListMaps {
     pub(super) fn take(
-        ebpf: &mut Ebpf,
+        maps: &mut impl Maps,
         name: &'static str,
         [exact, prefix]: [&'static str; 2],
         capacity: usize,
     ) -> Result<Self, KernelError> {
-        Ok(Self { name, exact: typed(ebpf, exact)?, prefix: typed(ebpf, prefix)?, capacity })
+        Ok(Self { name, exact: typed(maps, exact)?, prefix: typed(maps, prefix)?, capacity })
     }
 
     pub(super) fn get(&self, target: Target) -> Result<Option<ListEntry>, KernelError> {
@@ -50,6 +48,23 @@ impl ListMaps {
             Err(error) if is_missing(&error) => Ok(None),
             Err(error) => Err(KernelError::map("reading a list")(error)),
         }
+    }
+
+    /// Every entry. Walks large maps.
+    pub(super) fn all(&self) -> Result<Vec<(Target, ListEntry)>, KernelError> {
+        const WHOLE: u32 = 128;
+        let reading = || KernelError::map("reading a list");
+        let exact = batch::entries::<ListKey, ListEntry>(self.exact.map())
+            .map_err(failed)
+            .map_err(reading())?;
+        let exact = exact.into_iter().map(|(key, entry)| (target(key, WHOLE), entry));
+        let mut all: Vec<(Option<Target>, ListEntry)> = exact.collect();
+        for entry in self.prefix.iter() {
+            let (key, entry) = entry.map_err(reading())?;
+            let bits = key.prefix_len().saturating_sub(LIST_KEY_HEAD_BITS);
+            all.push((target(key.data(), bits), entry));
+        }
+        Ok(all.into_iter().filter_map(|(target, entry)| Some((target?, entry))).collect())
     }
 
     /// Writes an entry, or removes it.

@@ -1,10 +1,12 @@
 //! The trusted and blocked lists.
 //!
-//! An entry may stand in the plan, by a file or a feed, be the operator's, or
-//! both; the kernel holds the union, for as long as the longer of the two holds.
+//! An entry may stand in the plan, by a file or a feed, be the operator's, be
+//! decided by somebody else, or several of these; the kernel holds the union, for
+//! as long as the longest of them holds.
 
 mod bits;
 mod book;
+mod decided;
 mod index;
 mod key;
 mod maps;
@@ -15,20 +17,25 @@ mod tally;
 
 use std::{collections::BTreeMap, time::Duration};
 
-use aya::Ebpf;
 use ipnet::IpNet;
-use sipguard_common::abi::{Address, ListSizes, MAX_BLOCKED, MAX_TRUSTED};
+use sipguard_common::abi::{Address, ListEntry, ListSizes, MAX_BLOCKED, MAX_TRUSTED, Origin};
 
 pub(super) use self::key::{Epoch, after, entry, key, now};
 use self::{
-    book::Book,
+    book::{Book, Maker},
     index::Index,
     maps::ListMaps,
     planned::{Blocks, Planned},
     span::{Dirty, Span, spans},
 };
-use super::{ArrayMap, KernelError, typed};
-use crate::policy::{Peer, Plan, Target};
+use super::{
+    KernelError,
+    maps::{ArrayMap, Maps, typed},
+};
+use crate::{
+    kernel::clock::Clock,
+    policy::{Block, CpsClass, Peer, Plan, Target},
+};
 
 /// Which list an entry is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,15 +76,53 @@ pub(super) struct Lists {
 }
 
 impl Lists {
-    pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self, KernelError> {
-        let trusted = ListMaps::take(ebpf, "trusted", ["TRUSTED", "TRUSTED_PREFIX"], MAX_TRUSTED)?;
-        let blocked = ListMaps::take(ebpf, "blocked", ["BLOCKED", "BLOCKED_PREFIX"], MAX_BLOCKED)?;
+    pub(super) fn take(maps: &mut impl Maps) -> Result<Self, KernelError> {
+        let trusted = ListMaps::take(maps, "trusted", ["TRUSTED", "TRUSTED_PREFIX"], MAX_TRUSTED)?;
+        let blocked = ListMaps::take(maps, "blocked", ["BLOCKED", "BLOCKED_PREFIX"], MAX_BLOCKED)?;
         Ok(Self {
             trusted: List { book: Book::default(), maps: trusted },
             blocked: List { book: Book::default(), maps: blocked },
-            index: Index::take(ebpf)?,
-            sizes: typed(ebpf, "LIST_SIZES")?,
+            index: Index::take(maps)?,
+            sizes: typed(maps, "LIST_SIZES")?,
         })
+    }
+
+    /// Takes over what the maps hold, and writes into the plan what of it came
+    /// from files and feeds. Their names and reasons stand nowhere in the kernel.
+    pub(super) fn read_back(&mut self, plan: &mut Plan) -> Result<(), KernelError> {
+        let is_operators = |entry: &ListEntry| entry.origin == Origin::Operator as u8;
+        let (mut trusted, mut blocked) = (BTreeMap::new(), BTreeMap::new());
+        let mut operators: [BTreeMap<Target, u64>; 2] = Default::default();
+        for (target, entry) in self.trusted.maps.all()? {
+            if is_operators(&entry) {
+                operators[0].insert(target, entry.expires_ns);
+            } else {
+                let class = CpsClass::ALL.into_iter().find(|class| class.abi() == entry.class);
+                trusted.insert(target, Peer { name: String::new(), class });
+            }
+        }
+        let clock = Clock::read();
+        for (target, entry) in self.blocked.maps.all()? {
+            if is_operators(&entry) {
+                operators[1].insert(target, entry.expires_ns);
+            } else {
+                let until = (entry.expires_ns != 0).then(|| clock.at(entry.expires_ns));
+                blocked.insert(target.net, Block { reason: None, until });
+            }
+        }
+        let [allows, blocks] = operators;
+        (plan.trusted, plan.blocked) = (trusted.into(), blocked.into());
+        self.trusted.book.adopt(plan.trusted.clone(), allows);
+        self.blocked.book.adopt(Blocks::of(plan), blocks);
+        self.index.read_back()
+    }
+
+    /// The operator's entries, with their ends on the monotonic clock; 0 is never.
+    pub(super) fn operators(&self, kind: ListKind) -> &BTreeMap<Target, u64> {
+        match kind {
+            ListKind::Trusted => self.trusted.book.operators(),
+            ListKind::Blocked => self.blocked.book.operators(),
+        }
     }
 
     /// From now on, ends of the plan's entries are told by this clock.
@@ -203,8 +248,8 @@ impl Lists {
         expires_ns: Option<u64>,
     ) -> Option<u64> {
         match kind {
-            ListKind::Trusted => self.trusted.book.set_operator(target, expires_ns),
-            ListKind::Blocked => self.blocked.book.set_operator(target, expires_ns),
+            ListKind::Trusted => self.trusted.book.set_made(Maker::Operator, target, expires_ns),
+            ListKind::Blocked => self.blocked.book.set_made(Maker::Operator, target, expires_ns),
         }
     }
 

@@ -60,8 +60,16 @@ fn by_name(name: &str) -> Result<LinkMessage, KernelError> {
     }
 }
 
-/// The id of the XDP program on an interface, in whatever mode.
-pub(in crate::kernel) fn xdp_program(ifindex: u32) -> Result<Option<u32>, KernelError> {
+/// The XDP program of an interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::kernel) struct XdpProgram {
+    pub(in crate::kernel) id: u32,
+    /// It runs in the network stack, not in the driver.
+    pub(in crate::kernel) is_generic: bool,
+}
+
+/// The XDP program on an interface, in whatever mode.
+pub(in crate::kernel) fn xdp_program(ifindex: u32) -> Result<Option<XdpProgram>, KernelError> {
     let mut request = LinkMessage::default();
     request.header.index = ifindex;
     let link = ask(request).map_err(KernelError::io("asking for XDP programs"))?;
@@ -69,11 +77,13 @@ pub(in crate::kernel) fn xdp_program(ifindex: u32) -> Result<Option<u32>, Kernel
         LinkAttribute::Xdp(xdp) => Some(xdp),
         _ => None,
     });
-    Ok(xdp.flatten().find_map(|xdp| match xdp {
+    let xdp: Vec<&LinkXdp> = xdp.flatten().collect();
+    let is_generic = xdp.iter().any(|one| matches!(one, LinkXdp::SkbProgId(_)));
+    Ok(xdp.into_iter().find_map(|xdp| match xdp {
         LinkXdp::ProgId(id)
         | LinkXdp::DrvProgId(id)
         | LinkXdp::SkbProgId(id)
-        | LinkXdp::HwProgId(id) => Some(*id),
+        | LinkXdp::HwProgId(id) => Some(XdpProgram { id: *id, is_generic }),
         _ => None,
     }))
 }

@@ -166,7 +166,7 @@ fn test_run(
     out: Option<&mut [u8]>,
     repeat: u32,
 ) -> Result<TestRunResult, KernelError> {
-    let program = object::egress_ref(&kernel.ebpf)?;
+    let program = object::egress_ref(kernel.loaded()?)?;
     let mut options = TestRunOptions::new();
     options.data_in = Some(frame);
     options.data_out = out;

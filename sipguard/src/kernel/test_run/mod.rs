@@ -20,7 +20,13 @@ use sipguard_common::{
 };
 
 pub use self::leaving::Outgoing;
-use super::{ArrayMap, Kernel, KernelError, learned::forget, lists::Epoch, object, typed};
+use super::{
+    Kernel, KernelError,
+    learned::forget,
+    lists::Epoch,
+    maps::{ArrayMap, typed},
+    object,
+};
 use crate::policy::Plan;
 
 /// A kernel program with a settable clock that is never attached: for tests
@@ -334,7 +340,7 @@ fn entries<V: aya::Pod>(map: &HashMap<MapData, Address, V>) -> Result<usize, Map
 }
 
 fn test_run(kernel: &Kernel, frame: &[u8], repeat: u32) -> Result<TestRunResult, KernelError> {
-    let program = object::ingress_ref(&kernel.ebpf)?;
+    let program = object::ingress_ref(kernel.loaded()?)?;
     let mut options = TestRunOptions::new();
     options.data_in = Some(frame);
     options.repeat = repeat;

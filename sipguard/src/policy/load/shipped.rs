@@ -10,7 +10,7 @@ use crate::policy::{
     AlertRule, AuthProfile, Condition, Match, Signature, blocks, lint,
     modes::dropping,
     peers,
-    settings::{self, alerts, auth, events, feeds, limits, mirror, rules, values, web},
+    settings::{self, alerts, auth, crowdsec, events, feeds, limits, mirror, rules, values, web},
     signatures,
 };
 
@@ -94,6 +94,7 @@ fn every_key_is_documented() {
         (&["web"], web::WEB),
         (&["mirror"], mirror::MIRROR),
         (&["alerts"], alerts::ALERTS),
+        (&["crowdsec"], crowdsec::CROWDSEC),
     ] {
         for key in keys {
             let value = section(path).and_then(|at| at.get(*key).cloned());
@@ -182,8 +183,11 @@ fn examples_load() {
     fs::write(&key, "").unwrap();
     fs::set_permissions(&key, fs::Permissions::from_mode(0o640)).unwrap();
     for name in FILES {
-        let text: String = text(name)
-            .replace("/etc/sipguard/apiban.key", &key.display().to_string())
+        let secrets = ["apiban.key", "crowdsec.key", "crowdsec.login"];
+        let text = secrets.iter().fold(text(name), |text, secret| {
+            text.replace(&format!("/etc/sipguard/{secret}"), &key.display().to_string())
+        });
+        let text: String = text
             .lines()
             .map(|line| match line.strip_prefix('#') {
                 Some(example) if example.starts_with(|c: char| c == '[' || c.is_lowercase()) => {

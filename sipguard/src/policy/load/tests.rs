@@ -2,6 +2,7 @@
 
 mod alerts;
 mod auth;
+mod crowdsec;
 mod feeds;
 mod limits;
 mod mirror;
@@ -143,7 +144,7 @@ event = { burst = 0 }
     let found = config.load().unwrap_err();
     let shown = brief(&found.0);
     let expected = [
-        "1:1 unknown key `colour` | what can stand here: interfaces, sip, policy, auth, limits, rules, events, control, state, web, mirror, alerts, feeds",
+        "1:1 unknown key `colour` | what can stand here: interfaces, sip, policy, auth, limits, rules, events, control, state, web, mirror, alerts, feeds, crowdsec",
         "3:1 unknown key `name` | did you mean `names`?",
         r#"4:8 `mode` cannot be `fast` | write "auto" or "native" or "generic""#,
         "6:10 `ports` must be between 1 and 65535 | write a whole number of 1 to 65535",

@@ -1,10 +1,6 @@
 //! The section `[feeds]` of sipguard.toml.
 
-use std::{net::IpAddr, path::PathBuf};
-
-use ureq::http::Uri;
-
-use super::values::{bits, check_secret, duration};
+use super::values::{bits, check_secret, duration, path, url};
 use crate::{
     policy::{
         feeds::{FeedFormat, FeedSettings, FeedSource, KEY_MARK, MAX_FEEDS},
@@ -36,9 +32,6 @@ const URL_EXAMPLE: &str = r#""https://voipbl.org/update/""#;
 
 /// Bytes of a name: it is part of a file's name.
 const MAX_NAME: usize = 40;
-
-/// Characters of a URL.
-const MAX_URL: usize = 1000;
 
 /// Bytes of a feed at most.
 const MAX_BYTES: u64 = 256 << 20;
@@ -122,56 +115,11 @@ fn source(reader: &Reader<'_, '_>, problems: &mut Problems<'_>) -> Option<FeedSo
             reader.need("url", URL_EXAMPLE, problems);
             None
         }
-        (Some(value), None) => url(value, problems).map(FeedSource::Url),
-    }
-}
-
-fn path(value: Value<'_, '_>, example: &str, problems: &mut Problems<'_>) -> Option<PathBuf> {
-    let path = value.text(example, problems)?;
-    let wrong = if !path.starts_with('/') {
-        "is not absolute"
-    } else if path.contains(char::is_control) {
-        "holds control characters"
-    } else {
-        return Some(path.into());
-    };
-    problems.error(value.span(), format!("this path {wrong}"), format!("write such as {example}"));
-    None
-}
-
-fn url(value: Value<'_, '_>, problems: &mut Problems<'_>) -> Option<String> {
-    let url = value.text(URL_EXAMPLE, problems)?;
-    // The mark is none of a URL's characters.
-    let uri: Option<Uri> = url.replace(KEY_MARK, "key").parse().ok();
-    let parts = uri.as_ref().map(|uri| (uri.scheme_str(), uri.host(), uri.authority()));
-    let wrong = match parts {
-        _ if url.len() > MAX_URL => "is longer than 1000 characters",
-        Some((Some("http" | "https"), Some(host), Some(authority))) if !host.is_empty() => {
-            if authority.as_str().contains('@') {
-                "holds a user or a password, which everybody could read"
-            } else {
-                if uri.as_ref().is_some_and(is_open_to_all) {
-                    problems.warning(
-                        value.span(),
-                        "over http, everybody on the way can change what is blocked",
-                        "write https:// where the server has it",
-                    );
-                }
-                return Some(url.to_owned());
-            }
+        (Some(value), None) => {
+            let risk = "over http, everybody on the way can change what is blocked";
+            url(value, URL_EXAMPLE, risk, problems).map(FeedSource::Url)
         }
-        _ => "is no URL of http or https",
-    };
-    problems.error(value.span(), format!("this {wrong}"), format!("write such as {URL_EXAMPLE}"));
-    None
-}
-
-/// Whether it goes unprotected over a network.
-fn is_open_to_all(uri: &Uri) -> bool {
-    let host = uri.host().unwrap_or_default();
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    let is_here = host == "localhost" || address.is_ok_and(|address| address.is_loopback());
-    uri.scheme_str() == Some("http") && !is_here
+    }
 }
 
 fn times(reader: &Reader<'_, '_>, settings: &mut FeedSettings, problems: &mut Problems<'_>) {

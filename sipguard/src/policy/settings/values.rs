@@ -1,12 +1,20 @@
 //! Values that several sections of sipguard.toml have: limits, durations,
 //! lengths of prefixes.
 
-use std::{fs, ops::RangeInclusive, os::unix::fs::MetadataExt as _, path::Path};
+use std::{
+    fs,
+    net::IpAddr,
+    ops::RangeInclusive,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+};
 
 use toml::de::DeValue;
+use ureq::http::Uri;
 
 use crate::{
     policy::{
+        feeds::KEY_MARK,
         rate::{MAX_BURST, Rate, RateError, RateLimit},
         reader::{Reader, Value},
         source::Problems,
@@ -16,6 +24,9 @@ use crate::{
 
 /// Bits of a mode by which others can read a file.
 const READABLE: u32 = 0o004;
+
+/// Characters of a URL.
+const MAX_URL: usize = 1000;
 
 pub(in crate::policy) const LIMIT: &[&str] = &["rate", "burst"];
 
@@ -31,6 +42,61 @@ pub(super) fn bits(
     if let Some(Ok(bits)) = bits.map(u8::try_from) {
         *place = bits;
     }
+}
+
+/// An absolute path.
+pub(super) fn path(
+    value: Value<'_, '_>,
+    example: &str,
+    problems: &mut Problems<'_>,
+) -> Option<PathBuf> {
+    let path = value.text(example, problems)?;
+    let wrong = if !path.starts_with('/') {
+        "is not absolute"
+    } else if path.contains(char::is_control) {
+        "holds control characters"
+    } else {
+        return Some(path.into());
+    };
+    problems.error(value.span(), format!("this path {wrong}"), format!("write such as {example}"));
+    None
+}
+
+/// A URL of http or https. `risk` is what http means, where it goes over a network.
+pub(super) fn url(
+    value: Value<'_, '_>,
+    example: &str,
+    risk: &str,
+    problems: &mut Problems<'_>,
+) -> Option<String> {
+    let url = value.text(example, problems)?;
+    // The mark is none of a URL's characters.
+    let uri: Option<Uri> = url.replace(KEY_MARK, "key").parse().ok();
+    let parts = uri.as_ref().map(|uri| (uri.scheme_str(), uri.host(), uri.authority()));
+    let wrong = match parts {
+        _ if url.len() > MAX_URL => "is longer than 1000 characters",
+        Some((Some("http" | "https"), Some(host), Some(authority))) if !host.is_empty() => {
+            if authority.as_str().contains('@') {
+                "holds a user or a password, which everybody could read"
+            } else {
+                if uri.as_ref().is_some_and(is_open_to_all) {
+                    problems.warning(value.span(), risk, "write https:// where the server has it");
+                }
+                return Some(url.to_owned());
+            }
+        }
+        _ => "is no URL of http or https",
+    };
+    problems.error(value.span(), format!("this {wrong}"), format!("write such as {example}"));
+    None
+}
+
+/// Whether it goes unprotected over a network.
+fn is_open_to_all(uri: &Uri) -> bool {
+    let host = uri.host().unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    let is_here = host == "localhost" || address.is_ok_and(|address| address.is_loopback());
+    uri.scheme_str() == Some("http") && !is_here
 }
 
 /// Warns of a file with a secret that is missing, or readable by everybody. As

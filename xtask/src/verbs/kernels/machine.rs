@@ -10,9 +10,10 @@ use std::{
 use anyhow::{Context as _, Result};
 
 use super::{initramfs::Programs, plan::Step, report::Report};
-use crate::{bounded, tools::kernels::Kernel};
-
-const QEMU: &str = "/usr/bin/qemu-system-x86_64";
+use crate::{
+    bounded,
+    tools::{kernels::Kernel, qemu::Qemu},
+};
 
 /// Time limit of one virtual machine.
 const LIMIT: Duration = Duration::from_secs(900);
@@ -50,6 +51,7 @@ pub(super) struct Ran {
 /// Boots the kernel and has it do these steps. Its files lie in `folder`.
 pub(super) fn run(
     folder: &Path,
+    qemu: &Qemu,
     kernel: &Kernel,
     programs: &Programs,
     steps: &[Step],
@@ -60,8 +62,10 @@ pub(super) fn run(
 
     let console = folder.join("console.log");
     let started = Instant::now();
-    let output = Command::new(env::current_exe().context("cannot find this program")?)
-        .args(["bounded", "--seconds", &LIMIT.as_secs().to_string(), "--", QEMU])
+    let mut bounded = Command::new(env::current_exe().context("cannot find this program")?);
+    bounded.args(["bounded", "--seconds", &LIMIT.as_secs().to_string(), "--"]);
+    let output = qemu
+        .command(bounded)
         .args(MACHINE)
         // The kernel's console, then the port that the tests print to.
         .args(["-serial", &format!("file:{}", console.display()), "-serial", "stdio"])

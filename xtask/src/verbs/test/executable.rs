@@ -11,8 +11,8 @@ use serde_json::Value;
 
 use crate::{cargo, verbs::build, workspace::Workspace};
 
-/// The package whose integration tests load the kernel program.
-const KERNEL_TESTS: &str = "tests";
+/// The packages whose integration tests load the kernel program.
+const KERNEL_TESTS: [&str; 2] = ["tests", "fuzz-targets"];
 
 /// Something that prints what a libtest executable prints.
 pub(crate) struct Executable {
@@ -74,7 +74,7 @@ fn executable(message: &str) -> Option<Executable> {
         program: program.into(),
         arguments: Vec::new(),
         folder: folder.to_owned(),
-        needs_root: is_integration_test && package == KERNEL_TESTS,
+        needs_root: is_integration_test && KERNEL_TESTS.contains(&package),
     })
 }
 

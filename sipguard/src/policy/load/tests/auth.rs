@@ -105,7 +105,7 @@ fn bans_have_moved_and_the_answer_says_where() {
         errors(SETTINGS, "[policy]\nban = \"10m\"\nbann = 1\n"),
         [
             "2:1 `ban` stands in the section [auth] now | move it there: the key is `auth.ban`",
-            "3:1 unknown key `bann` | what can stand here: posture, options, stealth, fragments, mode",
+            "3:1 unknown key `bann` | what can stand here: posture, options, stealth, fragments, mode, fail_mode",
         ]
     );
 }

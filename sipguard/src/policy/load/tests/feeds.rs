@@ -19,7 +19,7 @@ fn feeds(text: &str) -> Result<(Plan, Vec<String>), Vec<String>> {
 }
 
 /// A file with a key, and the directory that it lives in.
-fn key(mode: u32) -> (TempDir, PathBuf) {
+pub(super) fn key(mode: u32) -> (TempDir, PathBuf) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("key");
     fs::write(&path, "abc").unwrap();
