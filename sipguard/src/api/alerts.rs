@@ -1,11 +1,11 @@
 //! What operators are told of, and whether that works.
 
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{extract::State, http::StatusCode};
 
 use super::{
     caller::Caller,
     failure::ApiError,
-    json::JsonBody,
+    json::{Json, JsonBody},
     wire::{AlertTest, AlertTestWish, Alerts},
 };
 use crate::daemon::Shared;

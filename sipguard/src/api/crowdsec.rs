@@ -1,8 +1,8 @@
 //! CrowdSec: how it is doing.
 
-use axum::{Json, extract::State};
+use axum::extract::State;
 
-use super::{caller::Caller, server::Answer, wire::Crowdsec};
+use super::{caller::Caller, json::Json, server::Answer, wire::Crowdsec};
 use crate::daemon::Shared;
 
 pub(super) async fn show(_: Caller, State(shared): State<Shared>) -> Answer<Crowdsec> {

@@ -1,12 +1,11 @@
 //! Answers that are no success: a status and [`Failure`] as JSON.
 
 use axum::{
-    Json,
     http::StatusCode,
     response::{IntoResponse, Response},
 };
 
-use super::wire::Failure;
+use super::{json::Json, wire::Failure};
 use crate::daemon::Error;
 
 /// What the caller is told instead of an answer.

@@ -1,10 +1,10 @@
 //! Feeds: how they are doing, and reading them at once.
 
-use axum::{Json, extract::State};
+use axum::extract::State;
 
 use super::{
     caller::Caller,
-    json::JsonBody,
+    json::{Json, JsonBody},
     server::Answer,
     wire::{Feeds, FeedsWish},
 };

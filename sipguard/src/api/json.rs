@@ -1,16 +1,36 @@
-//! Bodies of requests.
+//! Bodies of requests and of answers.
 
 use axum::{
     body::Bytes,
     extract::{FromRequest, Request},
-    http::StatusCode,
+    http::{StatusCode, header::CONTENT_TYPE},
+    response::{IntoResponse, Response},
 };
-use serde::de::DeserializeOwned;
+use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     failure::ApiError,
     wire::{AlertTestWish, Entry, FeedsWish, PostureWish},
 };
+use crate::sanitise::sanitise_json;
+
+/// An answer.
+#[derive(Debug)]
+pub(super) struct Json<T>(pub(super) T);
+
+impl<T: Serialize> IntoResponse for Json<T> {
+    fn into_response(self) -> Response {
+        ([(CONTENT_TYPE, "application/json")], text(&self.0)).into_response()
+    }
+}
+
+/// JSON that can be shown: it quotes packets, reasons and what was asked, whoever
+/// has curl reads it at a terminal, and JSON by itself lets C1 controls and
+/// overrides of direction through.
+pub(super) fn text(value: &impl Serialize) -> String {
+    // Text, numbers and times: nothing that has no JSON.
+    sanitise_json(&serde_json::to_string(value).unwrap_or_default())
+}
 
 /// A body with an example for those who got it wrong.
 pub(super) trait Example {

@@ -1,14 +1,12 @@
 //! The lists, whole or what somebody looks for in them.
 
-use axum::{
-    Json,
-    extract::{Query, State, rejection::QueryRejection},
-};
+use axum::extract::{Query, State, rejection::QueryRejection};
 use serde::Deserialize;
 
 use super::{
     caller::Caller,
     failure::ApiError,
+    json::Json,
     wire::{Banned, Kind, Listed, Lists, Origin, Verified},
 };
 use crate::daemon::{self, Shared};

@@ -1,7 +1,7 @@
 //! The router of the API.
 
 use axum::{
-    Json, Router,
+    Router,
     extract::{
         DefaultBodyLimit, Path, Query, State,
         rejection::{PathRejection, QueryRejection},
@@ -23,7 +23,7 @@ use super::{
     events::events,
     failure::ApiError,
     feeds,
-    json::JsonBody,
+    json::{Json, JsonBody},
     lists::lists,
     metrics::metrics,
     pulse::pulse,

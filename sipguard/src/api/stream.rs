@@ -12,6 +12,7 @@ use tokio::sync::broadcast::{Receiver, error::RecvError};
 
 use super::{
     caller::Caller,
+    json,
     wire::{EventLine, Pulse},
 };
 use crate::daemon::{Shared, Told, Wanted};
@@ -72,6 +73,6 @@ fn event(told: &Told) -> Event {
 }
 
 fn named(name: &str, data: &impl Serialize) -> Event {
-    // Text, numbers and times: nothing that has no JSON. It has no line ends.
-    Event::default().event(name).data(serde_json::to_string(data).unwrap_or_default())
+    // It has no line ends.
+    Event::default().event(name).data(json::text(data))
 }

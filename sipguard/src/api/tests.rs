@@ -98,6 +98,14 @@ impl Running {
 
     /// A request as text, and the status and body of the answer.
     fn raw(&self, request: &str, body: &str) -> (u16, Value) {
+        let answer = self.exchange(request, body);
+        let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
+        let body = answer.split_once("\r\n\r\n").unwrap().1;
+        (status, serde_json::from_str(body).unwrap_or(Value::Null))
+    }
+
+    /// What comes back, head and all.
+    fn exchange(&self, request: &str, body: &str) -> String {
         let mut stream = UnixStream::connect(self.socket()).unwrap();
         let length = body.len();
         let head = format!(
@@ -108,9 +116,7 @@ impl Running {
         let _ = stream.write_all(body.as_bytes());
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
-        let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
-        let body = answer.split_once("\r\n\r\n").unwrap().1;
-        (status, serde_json::from_str(body).unwrap_or(Value::Null))
+        answer
     }
 }
 
@@ -350,6 +356,26 @@ fn wrong_requests_are_answered_as_json_with_their_status() {
     let body = format!(r#"{{"target": "192.0.2.7", "reason": "{long}"}}"#);
     assert_eq!(running.raw("POST /v1/blocks", &body).0, 400);
     assert!(running.fake.take().is_empty());
+}
+
+/// Whoever has curl reads it at a terminal.
+#[test]
+fn answers_show_control_and_bidirectional_characters_as_escapes() {
+    let running = Running::start();
+    let hostile = "\u{90}\u{202e}x";
+    let blocked = format!(r#"{{"target": "192.0.2.7", "reason": "{hostile}"}}"#);
+    assert_eq!(running.raw("POST /v1/blocks", &blocked).0, 201);
+    let unknown = format!(r#"{{"target": "192.0.2.7", "{hostile}": "1"}}"#);
+    for (request, body) in [
+        ("GET /v1/events?r%c2%90%e2%80%aex=1", ""),
+        ("POST /v1/blocks", &unknown),
+        ("GET /v1/lists?kind=blocked", ""),
+    ] {
+        let answer = running.exchange(request, body);
+        assert!(!answer.contains(['\u{90}', '\u{202e}']), "{request} {answer:?}");
+        assert!(answer.contains("content-type: application/json"), "{request} {answer}");
+        assert!(answer.contains(r"\u0090\u202ex"), "{request} {answer}");
+    }
 }
 
 fn wish(posture: &str) -> PostureWish {

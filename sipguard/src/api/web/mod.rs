@@ -11,7 +11,7 @@ mod session;
 pub mod testing;
 
 use axum::{
-    Json, Router,
+    Router,
     extract::State,
     http::StatusCode,
     middleware,
@@ -19,7 +19,7 @@ use axum::{
 };
 
 use self::{guard::Guard, limits::Limits};
-use super::{caller::Caller, failure::ApiError, server, wire::Dashboard};
+use super::{caller::Caller, failure::ApiError, json::Json, server, wire::Dashboard};
 use crate::daemon::Shared;
 
 pub use listener::listen;

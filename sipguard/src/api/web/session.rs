@@ -9,7 +9,7 @@ use axum::{
 use serde::Serialize;
 
 use super::{
-    super::failure::ApiError,
+    super::{failure::ApiError, json::Json},
     guard::{Guard, Refusal, cookie_name, host},
     page,
 };
@@ -26,7 +26,7 @@ struct Session {
 
 pub(super) async fn show(State(guard): State<Guard>, uri: Uri, headers: HeaderMap) -> Response {
     let changes = guard.trusts(&uri, &headers);
-    axum::Json(Session { changes }).into_response()
+    Json(Session { changes }).into_response()
 }
 
 /// Takes the form `token=...`.
