@@ -20,6 +20,8 @@ pub enum Tool {
     Ethtool,
     /// The server; its client lies beside it.
     Fail2ban,
+    /// A library that gives a program a wall clock of its own.
+    Faketime,
     Ip,
     Ipset,
     /// Restores a whole iptables rule set at once.
@@ -76,6 +78,10 @@ impl Tool {
             Self::Tcpdump => return on_path("tcpdump"),
             Self::Tshark => return on_path("tshark"),
             Self::Unshare => return on_path("unshare"),
+            Self::Faketime => {
+                let place = format!("/usr/lib/{}-linux-gnu/faketime", env::consts::ARCH);
+                Path::new(&place).join("libfaketime.so.1")
+            }
             Self::Sipvicious => tools().join("sipvicious/bin/python"),
             Self::Crowdsec => tools().join("crowdsec/usr/bin/crowdsec"),
             Self::BenchObject => env::var_os("SIPGUARD_BENCH_OBJECT")

@@ -69,6 +69,11 @@ pub(crate) const TESTS: &[Package] = &[
     Package::new("chromium-driver", "/usr/bin/chromedriver", "driving that browser"),
     Package::new("prometheus", "/usr/bin/prometheus", "scraping metrics")
         .masking("prometheus.service"),
+    Package::new(
+        "libfaketime",
+        "/var/lib/dpkg/info/libfaketime:amd64.list",
+        "a wall clock of one program's own",
+    ),
     Package::new("iptables", "/usr/sbin/iptables-legacy-restore", "rules to import, and a rival"),
     Package::new("nftables", "/usr/sbin/nft", "rules to import, and a rival"),
     Package::new("ipset", "/usr/sbin/ipset", "sets to import"),
