@@ -99,8 +99,7 @@ fn read_list(
                 continue;
             }
         }
-        let port =
-            node.attribute("port").and_then(|port| port.parse().ok()).filter(|port| *port != 0);
+        let port = node.attribute("port").and_then(|port| port.parse().ok());
         let member = Member { origin: at.clone(), nets, until: None, port, doubt };
         let label = format!("freeswitch {name}");
         let listed = Listed { origin: at, name: name.to_owned(), label, members: vec![member] };

@@ -1,5 +1,7 @@
 //! Lists of addresses of which the file may not say what they are for.
 
+use std::num::NonZeroU16;
+
 use ipnet::IpNet;
 use jiff::Timestamp;
 
@@ -17,7 +19,7 @@ pub(super) struct Member {
     /// Or why it is no network.
     pub(super) nets: Result<Vec<IpNet>, String>,
     pub(super) until: Option<Timestamp>,
-    pub(super) port: Option<u16>,
+    pub(super) port: Option<NonZeroU16>,
     /// What only the operator can decide.
     pub(super) doubt: Option<String>,
 }
@@ -57,7 +59,7 @@ fn one(label: &str, member: Member, what: &Use, draft: &mut Draft) {
         Err(why) => return draft.left(part, origin, why),
     };
     for net in nets {
-        let target = Target { net: *net, port: member.port };
+        let target = Target { net: *net, port: member.port.map(NonZeroU16::get) };
         match (what, &member.doubt) {
             (Use::Trust, Some(why)) => draft.doubt_trust(origin, label, target, why),
             (Use::Trust, None) if member.until.is_some() => {

@@ -4,6 +4,8 @@
 mod sql;
 mod tables;
 
+use std::num::NonZeroU16;
+
 use serde_json::Value;
 
 use super::{
@@ -136,8 +138,9 @@ fn one(row: Row, proxy: Proxy, options: &Options, draft: &mut Draft) {
         (None, _) => address::nets(&row.address),
     };
     let port = match row.port.as_str() {
-        "" | "0" => Ok(None),
-        port => port.parse().map(Some).map_err(|_| "its port is none".to_owned()),
+        "" => Ok(None),
+        // 0 stands for every port.
+        port => port.parse().map(NonZeroU16::new).map_err(|_| "its port is none".to_owned()),
     };
     let (nets, port) = match port {
         Ok(port) => (nets, port),
