@@ -358,9 +358,9 @@ fn a_full_file_stops_nothing() {
     assert_eq!(history.report().problem, None);
 }
 
-/// A file that goes bad under way is set aside, and the state is in the next.
+/// A file that goes bad under way is set aside, and what was in it is in the next.
 #[test]
-fn a_file_that_goes_bad_is_replaced_with_all_that_must_survive() {
+fn a_file_that_goes_bad_is_replaced_with_all_that_must_survive_and_its_last_lines() {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join(FILE);
     let shared = Arc::new(Shared::default());
@@ -368,11 +368,13 @@ fn a_file_that_goes_bad_is_replaced_with_all_that_must_survive() {
     let (loaded_to, mut earlier) = mpsc::unbounded_channel();
     writer::fail_once(&shared, &path, loaded_to, &damaged, || {
         shared.set(Change::Ban(who(1, None), Some(ban(0))));
+        shared.push(Change::Line(about(Kind::Ban, "192.0.2.1/32")));
     });
     assert!(loaded(&mut earlier).is_empty());
     assert!(dir.path().join("history.db.damaged").exists());
-    let (_history, mut earlier) = History::start(dir.path());
+    let (history, mut earlier) = History::start(dir.path());
     assert!(loaded(&mut earlier).bans.contains_key(&who(1, None)));
+    assert_eq!(targets(&history, Wanted::default()), ["192.0.2.1/32"]);
 }
 
 #[test]

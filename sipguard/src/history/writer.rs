@@ -28,7 +28,7 @@ const RETRY: Duration =
 const PRUNE: Duration = Duration::from_secs(3600);
 const PRUNE_CHANGES: usize = 10_000;
 
-/// Lines that are taken along when history has to go on in memory.
+/// Lines that are taken along when history has to go on in memory or in another file.
 const TAKEN_ALONG: usize = 1000;
 
 /// Begins to write into a file of so many pages, or into memory without one.
@@ -186,18 +186,23 @@ impl<'a> Writer<'a> {
             *due = again;
             return;
         }
-        let wanted = Wanted { limit: TAKEN_ALONG, ..Wanted::default() };
         if !self.is_loaded {
             let _ = self.loaded.send(None);
         }
-        let along = self.store.take().and_then(|file| file.lines(&wanted).ok());
+        let along = self.last_lines();
         let mut last = 0;
         self.store = in_memory().and_then(|mut memory| {
-            memory.add(&along.unwrap_or_default()).ok()?;
+            memory.add(&along).ok()?;
             last = memory.newest().ok()?;
             Some(memory)
         });
         self.away = Some((last, again));
+    }
+
+    /// The newest lines, as far as they can still be read, of a store that ends.
+    fn last_lines(&mut self) -> Vec<Line> {
+        let wanted = Wanted { limit: TAKEN_ALONG, ..Wanted::default() };
+        self.store.take().and_then(|store| store.lines(&wanted).ok()).unwrap_or_default()
     }
 
     fn write(&mut self, changes: &[Change], rewrite: bool) {
@@ -239,14 +244,18 @@ impl<'a> Writer<'a> {
         };
         if error.is_of_content() {
             // Closed first, so that nothing is written to it any more.
-            self.store = None;
+            let along = self.last_lines();
             match file::put_aside(&path, error) {
                 Ok(aside) => {
                     warn!("history: {}: {error}: set aside as {}", path.display(), aside.display());
-                    return self.open(&path);
+                    self.open(&path);
                 }
-                Err(error) => return self.go_away(error.to_string()),
+                Err(error) => self.go_away(error.to_string()),
             }
+            if let Some(Err(error)) = self.store.as_mut().map(|store| store.add(&along)) {
+                warn!("history: lines of the file that was set aside stay there: {error}");
+            }
+            return;
         }
         self.go_away(format!("cannot write {}: {error}", path.display()));
     }
@@ -294,5 +303,6 @@ pub(super) fn fail_once(
     let mut writer = Writer::new(shared, Some(path.to_owned()), super::store::MAX_PAGES, loaded);
     writer.open(path);
     between();
+    writer.write(&shared.wait(Duration::ZERO).changes, false);
     writer.failed(error);
 }

@@ -44,10 +44,14 @@ pub fn run(input: &[u8]) {
         Err(tokio::sync::mpsc::error::TryRecvError::Empty) => None,
         Err(_) => panic!("the thread has ended"),
     });
-    tell(&history);
-    let mut lines = history.lines(Wanted { limit: 10, ..Wanted::default() });
-    let lines = within(|| lines.try_recv().ok());
-    assert!(lines.iter().any(|line| line.by == "fuzzer"), "{:?}: {lines:?}", history.report());
+    // A file may turn out to be damaged where only the second change is written, and
+    // its lines to be beyond reading: what is told from then on is there.
+    let told = (0..2).any(|_| {
+        tell(&history);
+        let mut lines = history.lines(Wanted { limit: 10, ..Wanted::default() });
+        within(|| lines.try_recv().ok()).iter().any(|line| line.by == "fuzzer")
+    });
+    assert!(told, "{:?}", history.report());
     let mut totals = history.totals(span());
     within(|| totals.try_recv().ok());
     let report = history.report();

@@ -15,11 +15,13 @@ pub(super) enum Check {
     Generic,
     /// It sees what leaves a veth, by what the kernel has for it.
     Egress,
+    /// Filter, lists and counters outlive the daemon, and the next one takes over.
+    Kept,
 }
 
 impl Check {
-    pub(super) const ALL: [Self; 5] =
-        [Self::Load, Self::Corpus, Self::Native, Self::Generic, Self::Egress];
+    pub(super) const ALL: [Self; 6] =
+        [Self::Load, Self::Corpus, Self::Native, Self::Generic, Self::Egress, Self::Kept];
 
     pub(super) const fn title(self) -> &'static str {
         match self {
@@ -28,6 +30,7 @@ impl Check {
             Self::Native => "NATIVE",
             Self::Generic => "GENERIC",
             Self::Egress => "EGRESS",
+            Self::Kept => "KEPT",
         }
     }
 }
@@ -53,6 +56,7 @@ pub(crate) struct Expectation {
     native: Expected,
     generic: Expected,
     egress: Expected,
+    kept: Expected,
 }
 
 impl Expectation {
@@ -63,6 +67,7 @@ impl Expectation {
             Check::Native => self.native,
             Check::Generic => self.generic,
             Check::Egress => self.egress,
+            Check::Kept => self.kept,
         }
     }
 
@@ -80,6 +85,7 @@ const WORKS: Expectation = Expectation {
     native: Expected::Works,
     generic: Expected::Works,
     egress: Expected::Works,
+    kept: Expected::Works,
 };
 
 /// All kernels. The floor is 6.1.
@@ -92,6 +98,7 @@ pub(super) const ALL: &[Expectation] = &[
         native: Expected::Nothing,
         generic: Expected::Nothing,
         egress: Expected::Nothing,
+        kept: Expected::Nothing,
     },
     Expectation { name: "6.1", series: Series::Of(&[6, 1]), ..WORKS },
     Expectation { name: "6.12", series: Series::Of(&[6, 12]), ..WORKS },

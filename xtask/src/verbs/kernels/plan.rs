@@ -33,12 +33,17 @@ const ATTACH_EGRESS: &str = "attach_egress";
 const EGRESS: &[&str] =
     &["what_leaves", "after_kill_9", "other_programs", "anothers_discipline", "it_does_not_start"];
 
+/// The one about what stays there without a daemon, and those of its tests in which
+/// the kernel has a part of its own.
+const KEPT: &str = "kept";
+const STAYS: &[&str] = &["outlives_a_kill", "detach_removes", "open_leaves", "are_cut_off"];
+
 /// Variables that make tests shorter: software emulation takes its time.
 const SHORTER: &[&str] = &["SIPGUARD_TEST_PACKETS=30000"];
 
 /// The test executables that a virtual machine needs.
 pub(super) fn executables() -> impl Iterator<Item = &'static str> {
-    CORPUS.iter().copied().chain([PROGRAM, ATTACH, LEAVING, ATTACH_EGRESS])
+    CORPUS.iter().copied().chain([PROGRAM, ATTACH, LEAVING, ATTACH_EGRESS, KEPT])
 }
 
 /// One command.
@@ -88,6 +93,7 @@ pub(super) fn steps(workspace: &Workspace, expectation: &Expectation) -> Vec<Ste
             (Expected::Works, Check::Egress) => {
                 vec![tests(check, LEAVING, &[]), tests(check, ATTACH_EGRESS, EGRESS)]
             }
+            (Expected::Works, Check::Kept) => vec![tests(check, KEPT, STAYS)],
         })
         .collect()
 }
