@@ -244,6 +244,14 @@ fn chains_in_circles_end() {
         "*filter\n:INPUT ACCEPT [0:0]\n:A - [0:0]\n:B - [0:0]\n-A INPUT -j A\n-A A -j B\n-A A -j B\n-A B -j A\n-A B -j A\nCOMMIT\n",
     );
     assert_eq!(circle.imported.carried, 0);
+    // Found by the fuzzer: half a million steps, each with its line.
+    let twice = "-A A -m string --string x --algo bm -j A\n".repeat(2);
+    let circle = done(&format!(
+        "*filter\n:INPUT ACCEPT [0:0]\n:A - [0:0]\n-A INPUT -p udp --dport 5060 -j A\n{twice}\
+         -A A -s 192.0.2.7 -j ACCEPT\n-A A -m string --string y --algo bm -j DROP\nCOMMIT\n"
+    ));
+    assert_eq!(circle.trusted(), ["192.0.2.7"]);
+    assert!(circle.imported.left <= 5, "{}", circle.imported.left);
 }
 
 #[test]

@@ -54,7 +54,8 @@ struct Walk<'r, 'd> {
     visited: HashSet<usize>,
     told: HashSet<(usize, String)>,
     uses: Vec<(String, Use, usize)>,
-    depth: usize,
+    /// The chains that lead here, from the hook on.
+    path: Vec<&'r str>,
     steps: usize,
 }
 
@@ -81,13 +82,13 @@ pub(in crate::import) fn walk(
         visited: HashSet::new(),
         told: HashSet::new(),
         uses: Vec::new(),
-        depth: 0,
+        path: Vec::new(),
         steps: 0,
     };
     for hook in &rules.hooks {
         walk.is_last = hook.is_last;
         let before = walk.decided.clone();
-        walk.chain(&hook.chain, &Tests::default());
+        walk.enter(&hook.chain, &Tests::default());
         if !hook.is_last {
             // What was accepted here goes on to the next table.
             walk.decided = before;
@@ -97,9 +98,15 @@ pub(in crate::import) fn walk(
     walk.uses
 }
 
-impl Walk<'_, '_> {
-    fn chain(&mut self, name: &str, context: &Tests) {
+impl<'r> Walk<'r, '_> {
+    fn enter(&mut self, name: &'r str, context: &Tests) {
         let Some(rules) = self.rules.chains.get(name) else { return };
+        self.path.push(name);
+        self.chain(rules, context);
+        self.path.pop();
+    }
+
+    fn chain(&mut self, rules: &'r [Rule], context: &Tests) {
         let entered = self.decided.clone();
         let mut returned = vec![false; self.slots.len()];
         for (i, rule) in rules.iter().enumerate() {
@@ -141,7 +148,13 @@ impl Walk<'_, '_> {
     }
 
     /// Whether this ends the way of all packets to the ports that it is about.
-    fn rule(&mut self, rule: &Rule, next: Option<&Rule>, context: &Tests, tests: &Tests) -> bool {
+    fn rule(
+        &mut self,
+        rule: &'r Rule,
+        next: Option<&Rule>,
+        context: &Tests,
+        tests: &Tests,
+    ) -> bool {
         if tests.loopback {
             self.left(rule, Part::Sipguard, "sipguard does not look at the loopback interface");
             return false;
@@ -180,20 +193,19 @@ impl Walk<'_, '_> {
         }
     }
 
-    fn jump(&mut self, rule: &Rule, chain: &str, comes_back: bool, tests: &Tests) -> bool {
+    fn jump(&mut self, rule: &Rule, chain: &'r str, comes_back: bool, tests: &Tests) -> bool {
         if !self.rules.chains.contains_key(chain) {
             let why = "the chain that it leads to is not in this file";
             self.left(rule, Part::Sipguard, why);
             return false;
         }
-        if self.depth == DEPTH {
+        // No kernel takes a circle: it can only stand in what somebody has written.
+        if self.path.contains(&chain) || self.path.len() > DEPTH {
             let why = "chains lead too deep, or in a circle";
             self.left(rule, Part::Sipguard, why);
             return false;
         }
-        self.depth += 1;
-        self.chain(chain, tests);
-        self.depth -= 1;
+        self.enter(chain, tests);
         !comes_back && tests.is_plain()
     }
 

@@ -171,7 +171,8 @@ mod tests {
                        BEGIN 3\nRESULT 3 1 0\nDONE\n");
         assert_eq!(row.totals(), Totals { passed: 5, failed: 1, skipped: 0 });
         assert!(row.notes().contains("6.1:   0.0 s `x` ended with 101\n    why\n"));
-        let line = "6.1      6.1.9      works    FAILED   works    works    works    works    7 s\n";
+        let line =
+            "6.1      6.1.9      works    FAILED   works    works    works    works    7 s\n";
         assert!(text(&[row]).ends_with(line));
     }
 
