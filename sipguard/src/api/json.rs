@@ -29,7 +29,7 @@ impl<T: Serialize> IntoResponse for Json<T> {
 /// overrides of direction through.
 pub(super) fn text(value: &impl Serialize) -> String {
     // Text, numbers and times: nothing that has no JSON.
-    sanitise_json(&serde_json::to_string(value).unwrap_or_default())
+    sanitise_json(serde_json::to_string(value).unwrap_or_default())
 }
 
 /// A body with an example for those who got it wrong.

@@ -25,12 +25,12 @@ pub(super) fn print_line(line: &str) -> Result<(), Failure> {
 
 /// Writes data as JSON for people and programs.
 pub(super) fn print_json(data: &impl Serialize) -> Result<(), Failure> {
-    print(&sanitise_json(&serde_json::to_string_pretty(data)?))
+    print(&sanitise_json(serde_json::to_string_pretty(data)?))
 }
 
 /// Writes data as JSON on one line, for programs that follow.
 pub(super) fn print_json_line(data: &impl Serialize) -> Result<(), Failure> {
-    print(&sanitise_json(&serde_json::to_string(data)?))
+    print(&sanitise_json(serde_json::to_string(data)?))
 }
 
 /// Writes words to stderr, sanitised, for they may quote what came from

@@ -185,7 +185,7 @@ impl Lines {
         let line = Line::of(seen);
         if self.json {
             let line = serde_json::to_string(&line)?;
-            return Ok(writeln!(self.out, "{}", sanitise_json(&line))?);
+            return Ok(writeln!(self.out, "{}", sanitise_json(line))?);
         }
         if std::mem::take(&mut self.head_is_due) {
             self.row(
