@@ -4,7 +4,7 @@ use std::{
     fs::{self, DirBuilder, File, Permissions, TryLockError},
     io,
     os::unix::{
-        fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt, chown},
+        fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown},
         net::{UnixListener, UnixStream},
     },
     path::{Path, PathBuf},
@@ -20,6 +20,8 @@ pub const GROUP: &str = "sipguard";
 
 const SOCKET_MODE: u32 = 0o660;
 const DIRECTORY_MODE: u32 = 0o755;
+/// Who can open it can hold it, and keep the daemon from starting.
+const LOCK_MODE: u32 = 0o600;
 
 /// Why there is no control socket.
 #[derive(Debug, thiserror::Error)]
@@ -101,7 +103,9 @@ fn lock(path: &Path) -> Result<File, SocketError> {
     let io = |source| SocketError::Io { path: path.to_owned(), source };
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
-    let file = File::options().create(true).append(true).open(PathBuf::from(name)).map_err(io)?;
+    let mut options = File::options();
+    options.create(true).append(true).mode(LOCK_MODE);
+    let file = options.open(PathBuf::from(name)).map_err(io)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(SocketError::InUse(path.to_owned())),
@@ -140,6 +144,8 @@ mod tests {
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(&path), SOCKET_MODE);
         assert_eq!(mode(&dir.path().join("run")), DIRECTORY_MODE);
+        // No other user can hold it.
+        assert_eq!(mode(&dir.path().join("run/control.sock.lock")), LOCK_MODE);
         drop(socket);
         assert!(!path.exists());
     }
