@@ -44,7 +44,7 @@ use self::{
     offline::Asked,
     out::say,
 };
-use crate::{api::client::Client, daemon::DEFAULT_SOCKET};
+use crate::{api::client::Client, daemon::DEFAULT_SOCKET, kernel::DEFAULT_PINS};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -64,10 +64,15 @@ struct Args {
     /// `explain`, what sipguard.toml says]
     #[arg(long, global = true, env = "SIPGUARD_SOCKET", value_name = "PATH")]
     socket: Option<PathBuf>,
-    /// Where a filter is pinned that outlives the daemon, on a bpffs [default:
-    /// /sys/fs/bpf/sipguard]
-    #[arg(long, global = true, env = "SIPGUARD_PINS", value_name = "DIR")]
-    pins: Option<PathBuf>,
+    /// Where a filter is pinned that outlives the daemon, on a bpffs
+    #[arg(
+        long,
+        global = true,
+        env = "SIPGUARD_PINS",
+        value_name = "DIR",
+        default_value = DEFAULT_PINS
+    )]
+    pins: PathBuf,
     #[command(subcommand)]
     verb: Verb,
 }
@@ -133,7 +138,7 @@ pub fn main() -> ExitCode {
 
 fn dispatch(Args { socket, pins, verb }: Args) -> Result<(), Failure> {
     let client = |socket: Option<PathBuf>| Client::new(socket.unwrap_or_else(default_socket));
-    let asked = |socket, pins| Asked { client: client(socket), pins: offline::pins(pins) };
+    let asked = |socket, pins| Asked { client: client(socket), pins };
     match verb {
         Verb::Run(args) => run::run(*args, socket, pins),
         Verb::Check(args) => check::run(&args),
@@ -158,7 +163,7 @@ fn dispatch(Args { socket, pins, verb }: Args) -> Result<(), Failure> {
         Verb::Replay(args) => replay::run(&args),
         Verb::Explain(args) => explain::run(&args, socket),
         Verb::Doctor(args) => doctor::run(&args, socket),
-        Verb::Detach(args) => detach::run(&args, &offline::pins(pins)),
+        Verb::Detach(args) => detach::run(&args, &pins),
         Verb::Completions(args) => completions::run(&args),
         Verb::Import(args) => import::run(&args),
         Verb::ProgramInfo(args) => program_info::run(&args),

@@ -9,18 +9,13 @@ use super::{
 use crate::{
     api::client::{Client, ClientError},
     daemon::{self, Daemon, Depth, without_daemon},
-    kernel::{DEFAULT_PINS, KernelError},
+    kernel::KernelError,
 };
 
 /// The daemon, and where its filter would be without it.
 pub(super) struct Asked {
     pub(super) client: Client,
     pub(super) pins: PathBuf,
-}
-
-/// Where pins are, unless the command line says so.
-pub(super) fn pins(asked: Option<PathBuf>) -> PathBuf {
-    asked.unwrap_or_else(|| PathBuf::from(DEFAULT_PINS))
 }
 
 impl Asked {

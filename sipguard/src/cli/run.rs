@@ -100,11 +100,7 @@ fn web(text: &str) -> Result<Web, String> {
     }
 }
 
-pub(super) fn run(
-    args: Args,
-    socket: Option<PathBuf>,
-    pins: Option<PathBuf>,
-) -> Result<(), Failure> {
+pub(super) fn run(args: Args, socket: Option<PathBuf>, pins: PathBuf) -> Result<(), Failure> {
     let Args { interfaces, config, mode, state, fail_mode, web, log } = args;
     let options = Options {
         config: config_dir(config.as_deref())?,

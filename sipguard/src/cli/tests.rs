@@ -152,7 +152,7 @@ fn a_missing_daemon_is_told_apart() {
     let socket = dir.path().join("control.sock");
     let args = |socket: &std::path::Path| Args {
         socket: Some(socket.to_owned()),
-        pins: None,
+        pins: dir.path().join("pins"),
         verb: parse("sipguard status").unwrap().verb,
     };
     assert_eq!(exit_of(dispatch(args(&socket)).unwrap_err()), Exit::NotRunning);

@@ -1,12 +1,12 @@
 //! What outlives the daemon: whether there is a place for it, and what it finds
 //! there when it starts.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use tracing::{info, warn};
 
 use crate::{
-    kernel::{DEFAULT_PINS, Earlier, Kernel, KernelError, LogLevel, Pins, ProgramLog},
+    kernel::{Earlier, Kernel, KernelError, LogLevel, Pins, ProgramLog},
     policy::FailMode,
     sanitise::sanitise,
 };
@@ -16,10 +16,9 @@ use crate::{
 pub(super) fn load(
     level: LogLevel,
     fail_mode: FailMode,
-    path: Option<&Path>,
+    path: &Path,
 ) -> Result<(Kernel, Option<ProgramLog>), KernelError> {
-    let path = path.map_or_else(|| PathBuf::from(DEFAULT_PINS), Path::to_owned);
-    let Some(pins) = pins(fail_mode, &path)? else { return Kernel::load_with_log(level) };
+    let Some(pins) = pins(fail_mode, path)? else { return Kernel::load_with_log(level) };
     let (kernel, log, earlier) = Kernel::load_pinned(level, pins, fail_mode == FailMode::Keep)?;
     match earlier {
         Earlier::Nothing => {}

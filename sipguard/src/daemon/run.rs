@@ -4,7 +4,7 @@ use std::{
     future::pending,
     io::{self, Write},
     net::SocketAddr,
-    path::{self, Path, PathBuf},
+    path::{self, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -39,7 +39,7 @@ use super::{
 use crate::{
     api,
     history::{History, Kind, Line, State},
-    kernel::{Attached, DEFAULT_PINS, Kernel, KernelError, LogLevel, ProgramLog},
+    kernel::{Attached, Kernel, KernelError, LogLevel, ProgramLog},
     policy::{FailMode, Mode, Plan, WebSettings},
     rights::of_worker,
     sanitise::{sanitise, sanitise_lines},
@@ -79,7 +79,7 @@ pub struct Options {
     /// What becomes of the filter when the daemon is gone.
     pub fail_mode: Option<FailMode>,
     /// Where maps and programs are pinned that outlive it.
-    pub pins: Option<PathBuf>,
+    pub pins: PathBuf,
     /// Where the web listener is; the inner `None` is off.
     pub web: Option<Option<SocketAddr>>,
     /// What the kernel program itself logs.
@@ -130,15 +130,15 @@ async fn start_and_serve(options: &Options) -> Result<(), RunError> {
     let (socket, listener) = ControlSocket::bind(&path)?;
     let listener = UnixListener::from_std(listener)?;
     let fail_mode = options.fail_mode.unwrap_or(plan.fail_mode);
-    let (mut kernel, log) = kept::load(options.kernel_log, fail_mode, options.pins.as_deref())?;
+    let (mut kernel, log) = kept::load(options.kernel_log, fail_mode, &options.pins)?;
     if let Some(log) = log {
         tokio::spawn(follow(log));
     }
     kernel.apply(&plan)?;
     let state = options.state.clone().unwrap_or_else(|| plan.state.clone());
     // Before anything is read that came from elsewhere, and before any thread.
-    let pins = options.pins.as_deref().unwrap_or(Path::new(DEFAULT_PINS));
-    let places = Places { config: &options.config, state: &state, socket: &path, pins };
+    let Options { config, pins, .. } = options;
+    let places = Places { config, state: &state, socket: &path, pins };
     privilege::confine(places, &plan);
     // What an earlier run has left holds before the first packet is judged.
     let deadline = Instant::now() + LOADING;
@@ -403,7 +403,7 @@ mod tests {
             socket: None,
             state: None,
             fail_mode: None,
-            pins: None,
+            pins: PathBuf::new(),
             web: None,
             kernel_log: LogLevel::Off,
         }
