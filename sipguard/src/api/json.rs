@@ -3,7 +3,7 @@
 use axum::{
     body::Bytes,
     extract::{FromRequest, Request},
-    http::{StatusCode, header::CONTENT_TYPE},
+    http::header::CONTENT_TYPE,
     response::{IntoResponse, Response},
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -62,11 +62,9 @@ impl<T: DeserializeOwned + Example, S: Send + Sync> FromRequest<S> for JsonBody<
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        let body = Bytes::from_request(request, state).await.map_err(|rejection| {
-            let hint = (rejection.status() == StatusCode::PAYLOAD_TOO_LARGE)
-                .then(|| "a body has at most 64 KiB".to_owned());
-            ApiError::new(rejection.status(), rejection.body_text(), hint)
-        })?;
+        let body = Bytes::from_request(request, state)
+            .await
+            .map_err(|rejection| ApiError::new(rejection.status(), rejection.body_text(), None))?;
         serde_json::from_slice(&body).map(Self).map_err(|error| {
             let hint = format!("send {}", T::EXAMPLE);
             ApiError::bad_request(format!("the body is wrong: {error}"), Some(hint))

@@ -41,6 +41,7 @@ mod body;
 mod caller;
 mod capture;
 pub mod client;
+mod connection;
 mod crowdsec;
 mod events;
 mod failure;

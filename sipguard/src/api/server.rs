@@ -3,7 +3,7 @@
 use axum::{
     Router,
     extract::{
-        DefaultBodyLimit, Path, Query, State,
+        Path, Query, State,
         rejection::{PathRejection, QueryRejection},
     },
     http::{Method, StatusCode, Uri},
@@ -16,7 +16,6 @@ use serde::Deserialize;
 
 use super::{
     alerts,
-    body::MAX_BODY,
     caller::Caller,
     capture::capture,
     crowdsec,
@@ -77,7 +76,6 @@ pub(super) fn router(shared: Shared) -> Router {
         .route("/v1/trusted/{*target}", delete(disallow))
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
-        .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(shared)
 }
 

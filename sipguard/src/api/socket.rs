@@ -15,11 +15,7 @@ use hyper::{
     server::conn::http1,
     service::{Service as _, service_fn},
 };
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    server::graceful::GracefulShutdown,
-    service::TowerToHyperService,
-};
+use hyper_util::{rt::TokioIo, server::graceful::GracefulShutdown, service::TowerToHyperService};
 use tokio::{
     net::{UnixListener, UnixStream},
     sync::Semaphore,
@@ -30,27 +26,18 @@ use tokio::{
 use super::{
     body,
     caller::Peer,
+    connection::{HEAD_TIME, PAUSE, builder},
     failure::ApiError,
     places::{EACH, Place, Places},
     server::router,
 };
 use crate::daemon::Shared;
 
-/// How long the head of a request may take.
-const HEAD_TIME: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 10 });
-
-/// Bytes of the head of a request.
-const HEAD_BYTES: usize = 16 << 10;
-
 /// Who finds no place hears why: so many at once, the others do not.
 const TURNED_AWAY: usize = 8;
 
 /// How long they may take to ask.
 const SHORT_TIME: Duration = Duration::from_secs(1);
-
-/// How long nothing is accepted after that has failed: the process may be out
-/// of file descriptors.
-const PAUSE: Duration = Duration::from_millis(200);
 
 /// Answers callers of the socket until `stop` is done, and those who wait for
 /// an answer then.
@@ -59,7 +46,7 @@ pub async fn serve(
     shared: Shared,
     stop: impl Future<Output = ()> + Send + 'static,
 ) {
-    let router = router(shared).layer(middleware::from_fn(take_in));
+    let router = routes(shared);
     let (places, away) = (Places::default(), Arc::new(Semaphore::new(TURNED_AWAY)));
     let ending = GracefulShutdown::new();
     let mut connections = JoinSet::new();
@@ -98,6 +85,11 @@ pub async fn serve(
     ending.shutdown().await;
 }
 
+/// Every route, for whom the socket admits.
+pub(super) fn routes(shared: Shared) -> Router {
+    router(shared).layer(middleware::from_fn(take_in))
+}
+
 type Io = TokioIo<UnixStream>;
 
 fn answers(
@@ -125,12 +117,6 @@ fn answers(
         }
     });
     builder(HEAD_TIME).serve_connection(TokioIo::new(stream), service)
-}
-
-fn builder(head_time: Duration) -> http1::Builder {
-    let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(head_time).max_buf_size(HEAD_BYTES);
-    builder
 }
 
 /// Takes in the body before anything is done.

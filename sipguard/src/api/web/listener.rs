@@ -9,11 +9,7 @@ use std::{
 };
 
 use axum::Router;
-use hyper::server::conn::http1;
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    service::TowerToHyperService,
-};
+use hyper_util::{rt::TokioIo, service::TowerToHyperService};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
@@ -22,7 +18,12 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-use super::{guard::Guard, patient::Patient, router};
+use super::{
+    super::connection::{HEAD_TIME, PAUSE, builder},
+    guard::Guard,
+    patient::Patient,
+    router,
+};
 use crate::{
     daemon::{Shared, TOKEN_FILE, Token, WebState},
     policy::WebSettings,
@@ -31,19 +32,8 @@ use crate::{
 /// Connections at once; who comes then waits.
 pub(super) const CONNECTIONS: usize = 64;
 
-/// How long the head of a request may take, and how long a connection may be
-/// idle before it.
-const HEAD_TIME: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 10 });
-
-/// Bytes of the head of a request.
-const HEAD_BYTES: usize = 16 << 10;
-
 /// How often an address that could not be used is tried again.
 const RETRY: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 30 });
-
-/// How long nothing is accepted after that has failed: the host may be out of
-/// file descriptors.
-const PAUSE: Duration = Duration::from_millis(200);
 
 /// Answers on TCP for as long as the daemon runs; `state` is the state
 /// directory.
@@ -122,10 +112,7 @@ pub(super) async fn serve(listener: TcpListener, router: &Router) {
 }
 
 async fn answer(stream: TcpStream, router: Router) {
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIME)
-        .max_buf_size(HEAD_BYTES)
+    let connection = builder(HEAD_TIME)
         .serve_connection(TokioIo::new(Patient::new(stream)), TowerToHyperService::new(router));
     // What a caller has broken off is none of our concern.
     let _ = connection.await;

@@ -19,7 +19,7 @@ use hyper_util::service::TowerToHyperService;
 use tokio::{runtime, time::timeout};
 
 use super::{
-    super::{caller::Admitted, server},
+    super::{caller::Admitted, socket},
     Guard, router,
 };
 use crate::{
@@ -79,7 +79,7 @@ impl Doors {
         let token = Token::new()?;
         let address = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 9061);
         let guard = Guard::new(address, &WebSettings::default(), token.clone());
-        let socket = server::router(shared.clone()).layer(Extension(Admitted));
+        let socket = socket::routes(shared.clone()).layer(Extension(Admitted));
         let web = router(guard, shared.clone());
         Ok(Self { runtime, shared, socket, web, token: token.reveal().to_owned() })
     }
