@@ -179,7 +179,11 @@ fn root_says_at_the_start_what_it_cannot_reach_any_more() -> Result<()> {
     let lab = Lab::new()?;
     let home = lab.folder().join("home");
     let config = Folder::new(home.join("config"))?;
-    let policy = Policy::usual()?.with_main(&action(&home, &home.join("told"))?);
+    let key = home.join("crowdsec.key");
+    fs::write(&key, "a key\n")?;
+    let crowdsec = format!("[crowdsec]\nurl = \"http://127.0.0.1:9\"\nkey_file = {key:?}\n");
+    let action = action(&home, &home.join("told"))?;
+    let policy = Policy::usual()?.with_main(&format!("{action}{crowdsec}"));
     policy.write(&config)?;
     let theirs = state(&lab);
     fs::create_dir(&theirs)?;
@@ -196,6 +200,7 @@ fn root_says_at_the_start_what_it_cannot_reach_any_more() -> Result<()> {
     let said = process.stderr().text();
     for (path, what) in [
         (config.path().join("sipguard.toml"), "cannot be read any more"),
+        (key, "cannot be read any more"),
         (home.join("act"), "cannot be run any more"),
         (theirs.clone(), "cannot be used any more"),
     ] {

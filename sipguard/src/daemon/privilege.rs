@@ -136,8 +136,10 @@ fn read_again(places: Places<'_>, plan: &Plan) -> Vec<PathBuf> {
         _ => None,
     });
     let keys = plan.feeds.values().filter_map(|feed| feed.key_file.clone());
+    let crowdsec = [plan.crowdsec.bouncer(), plan.crowdsec.machine()];
+    let logins = crowdsec.into_iter().flatten().map(|(_, file)| file.to_owned());
     let files = policy::FILES.iter().map(|name| places.config.join(name));
-    files.chain(secrets).chain(keys).collect()
+    files.chain(secrets).chain(keys).chain(logins).collect()
 }
 
 fn trouble(path: &Path, what: &str) -> String {
