@@ -60,7 +60,7 @@ checks! {
     Types "types" "The kernel's types (BTF): without them no signature over TCP bans."
     Jit "jit" "Whether BPF is compiled to machine code."
     Lockdown "lockdown" "The kernel's lockdown, which may keep programs from loading."
-    Bpffs "bpffs" "Whether a BPF file system is mounted. sipguard pins nothing."
+    Bpffs "bpffs" "Whether a BPF file system is mounted, where fail mode keep pins."
     Rights "rights" "Capabilities of who asks, against those that `run` needs."
     Memory "memory" "Memory that is free, and the limit of the control group, against what the maps take."
     Files "files" "How many files a process may have open."

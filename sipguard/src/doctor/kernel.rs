@@ -59,7 +59,8 @@ fn bpffs(machine: &Machine) -> Finding {
     match mounted {
         true => Finding::ok(Check::Bpffs, "a BPF file system is mounted"),
         false => Finding::note(Check::Bpffs, "no BPF file system is mounted")
-            .why("sipguard needs none; tools such as bpftool pin there"),
+            .why("fail mode keep pins the filter there; without one it leaves with sipguard")
+            .remedy("mount -t bpf bpf /sys/fs/bpf"),
     }
 }
 
